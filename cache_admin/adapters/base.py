@@ -1,0 +1,251 @@
+"""What one cache can tell and do: the contract of all adapters, and the facts that cross their border.
+
+An adapter stands in front of one alias of ``settings.CACHES``. It speaks raw keys (``bytes``) and frozen dataclasses, raises only this
+package's exceptions, and uses its own short-timed connections, never the host project's. What a kind of cache cannot do is said twice:
+by a capability flag, which screens ask, and by :class:`~cache_admin.exceptions.Unsupported`, which a call raises.
+
+A subclass overrides what it supports. ``tests/adapters/contract.py`` is the contract as tests; a new adapter's test includes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from django.core.cache import BaseCache
+from django.utils.translation import gettext as _
+
+from cache_admin.exceptions import Unsupported
+from cache_admin.keys import KeyCodec
+
+SCAN_COUNT = 1000
+DELETE_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One physical server of an alias. ``name`` is shown and never holds credentials; ``index`` is its place in LOCATION."""
+
+    index: int
+    name: str
+    primary: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """One reading of a server's own counters. ``None`` means the server does not say.
+
+    Counters (hits .. commands) run since the server's start or last reset; take differences of two readings with one ``run_id`` only.
+    ``hits`` and ``misses`` are of the whole server, all its databases and clients, less the probes this process made itself.
+    """
+
+    node: Node
+    at: float  #: Unix time of the reading, seconds
+    run_id: str
+    product: str  #: "Redis", "Valkey", "Memcached" or the backend's class name
+    version: str
+    role: str  #: "primary", "replica" or "" where there is no such thing
+    uptime: int | None = None  #: seconds
+    keys: int | None = None  #: keys of the alias's database, all owners
+    hits: int | None = None
+    misses: int | None = None
+    evicted: int | None = None
+    expired: int | None = None
+    commands: int | None = None
+    ops_per_second: float | None = None
+    memory: int | None = None  #: bytes used by the server
+    memory_peak: int | None = None  #: bytes
+    memory_limit: int | None = None  #: bytes; 0 means no limit
+    policy: str = ""  #: eviction policy, e.g. "allkeys-lru"
+    fragmentation: float | None = None  #: resident bytes per used byte
+    clients: int | None = None
+    clients_limit: int | None = None
+    notes: tuple[str, ...] = ()  #: translated sentences, e.g. "loading dataset, 41 %", "not permitted: +info"
+
+
+@dataclass(frozen=True, slots=True)
+class ScanPage:
+    """A page of a key listing. ``cursor`` 0 means the listing is complete; a page may be empty before that, and a key may come twice."""
+
+    cursor: int
+    keys: tuple[bytes, ...]
+    node: Node
+    run_id: str  #: a cursor is only good for the server process that gave it
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Expiry and type of one key. ``ttl`` is in seconds: ``None`` no expiry; a key that is gone has ``type`` ``"none"``."""
+
+    ttl: float | None
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredPage:
+    """A page of a walk over one server. ``sizes[i]`` is bytes of ``keys[i]`` in memory, ``None`` if gone or forbidden.
+
+    ``probes`` answers the keys asked for on the page before. ``busy`` is the seconds the page kept the server and the wire occupied,
+    an upper bound of the server's own time.
+    """
+
+    cursor: int
+    keys: Sequence[bytes]
+    sizes: Sequence[int | None]
+    probes: Mapping[bytes, Probe]
+    busy: float
+    run_id: str
+    total: int  #: keys in the database when the walk began
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """Facts of one key, read without refreshing its idle time where the server allows. ``None`` means unknown, see ``notes``."""
+
+    key: bytes
+    type: str  #: "string", "hash", "list", "set", "zset", "stream", a module's type, or "none" when the key is gone
+    bytes: int | None = None  #: in memory, with the server's overhead
+    length: int | None = None  #: bytes of a string, entries of a collection
+    ttl: float | None = None  #: seconds; None with ``expires`` False means it never expires
+    expires: bool = False
+    idle: int | None = None  #: seconds since the last access
+    encoding: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def exists(self) -> bool:
+        return self.type != "none"
+
+
+@dataclass(frozen=True, slots=True)
+class RawValue:
+    """A window on a stored value, exactly as stored. Strings: ``data``. Collections: ``entries``, each a tuple of bytes.
+
+    Entries are ``(item,)`` for lists and sets, ``(field, value)`` for hashes, ``(member, score)`` for sorted sets,
+    ``(id, field, value, field, value ...)`` for streams.
+    """
+
+    type: str
+    length: int  #: of the whole value: bytes of a string, entries of a collection
+    data: bytes = b""
+    entries: tuple[tuple[bytes, ...], ...] = ()
+    truncated: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What a deletion really removed. ``bytes`` is measured before; 0 where measuring is not permitted, then ``measured`` is False."""
+
+    keys: int
+    bytes: int
+    measured: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """How the alias writes values, from its settings, as a hint for reading them. Names as in ``values/codecs.py``."""
+
+    serializer: str = ""  #: "pickle", "json", "msgpack" or a dotted path of the project's own
+    compressor: str = ""  #: "zlib", "lzma", "zstd", "gzip", "lz4", "bz2" or a dotted path; "" for none
+    wrapped: bool = False  #: HerdClient stores (marker, value, expiry)
+
+
+#: Called with the names of a page while the server measures them; returns the keys whose expiry and type to probe with the next page.
+ChooseProbes = Callable[[Sequence[bytes]], Sequence[bytes]]
+
+
+@dataclass(slots=True)
+class Adapter:
+    """One alias. The base class is what is true of any Django cache: exact keys, through the cache object itself, and nothing else."""
+
+    alias: str
+    cache: BaseCache
+    codec: KeyCodec = field(init=False)
+
+    #: The keys of the cache can be listed and counted, so there are patterns and globs.
+    can_list: ClassVar[bool] = False
+    #: The size of each key in memory can be measured.
+    can_measure: ClassVar[bool] = False
+    #: The server counts hits and misses and tells its memory.
+    can_tell_server: ClassVar[bool] = False
+    #: A key's facts and stored bytes can be read without running any of it.
+    can_inspect: ClassVar[bool] = False
+    #: Keys can be deleted and given another expiry by raw key.
+    can_change: ClassVar[bool] = False
+    #: Words for what this is, e.g. "Redis through django-redis".
+    label: ClassVar[str] = ""
+    #: Dotted paths of the cache classes this adapter serves; resolved over the MRO, so subclasses are served too.
+    serves: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        self.codec = KeyCodec.of(self.cache)
+
+    @property
+    def storage(self) -> Storage:
+        return Storage()
+
+    def nodes(self) -> tuple[Node, ...]:
+        """The physical servers, primary first, from settings; asks no server."""
+        return ()
+
+    def info(self, node: Node | None = None) -> ServerInfo:
+        """One reading of a node's counters (default: the primary). One INFO, at most once per second and process."""
+        raise self._unsupported(_("tell about its server"))
+
+    def count(self) -> int:
+        """Keys in the database, of all owners."""
+        raise self._unsupported(_("count keys"))
+
+    def scan(self, cursor: int = 0, glob: bytes = b"", count: int = SCAN_COUNT, run_id: str = "") -> ScanPage:
+        """One page of raw keys. ``run_id`` of the page before: if the server process changed, the listing starts again at 0."""
+        raise self._unsupported(_("list keys"))
+
+    def walk(
+        self,
+        choose: ChooseProbes,
+        *,
+        cursor: int = 0,
+        run_id: str = "",
+        glob: bytes = b"",
+        count: int = SCAN_COUNT,
+    ) -> Iterator[MeasuredPage]:
+        """All keys of the primary with their sizes, page by page; measuring a page and listing the next one share a round trip.
+
+        Starts at 0 when ``run_id`` is not the server's. The iterator owns a connection: exhaust it or ``close()`` it.
+        """
+        raise self._unsupported(_("list keys"))
+
+    def key_info(self, raw: bytes) -> KeyInfo:
+        """Facts of one key."""
+        raise self._unsupported(_("show facts of a key"))
+
+    def read(self, raw: bytes, *, start: int = 0, limit: int = 65_536, entries: int = 100) -> RawValue:
+        """At most ``limit`` bytes from ``start`` of a string, or ``entries`` entries (each cut to ``limit`` bytes) of a collection."""
+        raise self._unsupported(_("show stored values"))
+
+    def exists(self, key: str) -> bool:
+        """Exact-key look-up by user key; the one thing every cache can do."""
+        return self.cache.has_key(key)
+
+    def delete(self, keys: Sequence[bytes]) -> Removed:
+        """Removes raw keys, in batches, without blocking the server; measures them first."""
+        raise self._unsupported(_("delete keys by pattern"))
+
+    def delete_user_key(self, key: str) -> bool:
+        """Removes one user key through the cache itself; every cache can. Returns whether it was there."""
+        return bool(self.cache.delete(key))
+
+    def expire(self, ttls: Mapping[bytes, int | None], *, only_sooner: bool = False) -> int:
+        """Sets the expiry of raw keys in milliseconds; ``None`` removes it. ``only_sooner``: never lengthens a life.
+
+        Returns how many keys were changed.
+        """
+        raise self._unsupported(_("change the expiry of keys"))
+
+    def _unsupported(self, what: str) -> Unsupported:
+        return Unsupported(
+            _("%(label)s (alias %(alias)s) cannot %(what)s.")
+            % {"label": self.label or type(self.cache).__name__, "alias": self.alias, "what": what}
+        )

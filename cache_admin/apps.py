@@ -1,0 +1,18 @@
+"""Start-up: register the system checks, nothing else."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.core import checks as django_checks
+from django.utils.translation import gettext_lazy as _
+
+
+class CacheAdminConfig(AppConfig):
+    name = "cache_admin"
+    verbose_name = _("Cache admin")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from cache_admin import checks
+
+        django_checks.register(checks.check_all, "cache_admin")

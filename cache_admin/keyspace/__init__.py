@@ -1,0 +1,1 @@
+"""What fills a cache: keys folded into patterns, counted and weighed."""

@@ -1,0 +1,1 @@
+"""Cards of the dashboard: facts turned into one card each."""
