@@ -1,4 +1,5 @@
-"""System checks ``cache_admin.E001`` .. : pure functions that return messages. Each message is documented in ``docs/install.md``."""
+"""System checks ``cache_admin.E001`` .. : pure functions that return messages. Each message is documented in
+``docs/install.md``."""
 
 from __future__ import annotations
 

@@ -1,13 +1,14 @@
 """The settings of this package: one frozen dataclass of defaults for the ``CACHE_ADMIN`` dict of the host project.
 
-``conf.current()`` is read where a value is used, never at import, so ``override_settings`` works in tests of host projects. A name
+``conf.current()`` is read where a value is used, never at import, so ``override_settings`` works in tests of host
+projects. A name
 that is no field here is reported by the system check ``cache_admin.E001`` and ignored at run time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
 
@@ -50,7 +51,8 @@ class Settings:
     )  # fmt: skip
     #: Globs of user keys whose names and values are masked.
     MASKED_KEYS: tuple[str, ...] = ()
-    #: How long operations run: ``"thread"`` in a background thread of this process, ``"inline"`` before the response (tests).
+    #: How long operations run: ``"thread"`` in a background thread of this process, ``"inline"`` before the response
+    #: (tests).
     RUNNER: str = "thread"
     #: Days for which finished operations stay in the audit; 0 keeps them for ever.
     AUDIT_DAYS: int = 365
@@ -62,11 +64,9 @@ def current() -> Settings:
     given: Mapping[str, Any] = getattr(settings, SETTING, None) or {}
     known = {field.name for field in fields(Settings)}
     values = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in given.items()
-        if name in known
+        name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if name in known
     }
-    return Settings(**values)
+    return replace(Settings(), **values)
 
 
 def _forget(*, setting: str, **kwargs: object) -> None:

@@ -1,8 +1,8 @@
 """Every error this package raises on purpose.
 
-Adapters translate the errors of client libraries into these at their border, so no other module knows a Redis exception and no
-message carries a host, a password or a traceback. ``str(error)`` is a translated sentence fit for a page: what happened, to which
-alias, what to do.
+Adapters translate the errors of client libraries into these at their border, so no other module knows a Redis
+exception and no message carries a host, a password or a traceback. ``str(error)`` is a translated sentence fit for a
+page: what happened, to which alias, what to do.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ class CacheAdminError(Exception):
 
 
 class Unavailable(CacheAdminError):
-    """The server does not answer, or not yet: refused, timed out, loading, busy, unknown host, bad certificate, rejected login."""
+    """The server does not answer, or not yet: refused, timed out, loading, busy, unknown host, bad certificate,
+    rejected login."""
 
 
 class NotPermitted(CacheAdminError):
-    """The server forbids a command to us. ``command`` is its name in lower case, as an ACL rule spells it (``"scan"``)."""
+    """The server forbids a command to us. ``command`` is its name in lower case, as an ACL rule spells it
+    (``"scan"``)."""
 
     def __init__(self, message: str, command: str = "") -> None:
         super().__init__(message)
@@ -29,7 +31,8 @@ class Unsupported(CacheAdminError):
 
 
 class WriteRefused(CacheAdminError):
-    """The server answers but takes no writes now: it is a replica, out of memory, or unable to save. Nothing was changed."""
+    """The server answers but takes no writes now: it is a replica, out of memory, or unable to save. Nothing was
+    changed."""
 
 
 class InvalidPattern(CacheAdminError, ValueError):

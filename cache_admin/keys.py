@@ -1,11 +1,12 @@
 """Names: user key <-> raw key <-> glob. Pure: no I/O, no settings.
 
-Three spellings of one name meet here. The *user key* (``str``) is what a project passes to ``cache.get``. The *raw key* (``bytes``) is
-what the server stores, as made by the alias's ``KEY_FUNCTION`` from prefix, version and user key. The *text* (``str``) is how a raw
-key is shown: what cannot be decoded or seen is escaped as in a Python bytes literal, so two different raw keys never look alike.
+Three spellings of one name meet here. The *user key* (``str``) is what a project passes to ``cache.get``. The *raw
+key* (``bytes``) is what the server stores, as made by the alias's ``KEY_FUNCTION`` from prefix, version and user key.
+The *text* (``str``) is how a raw key is shown: what cannot be decoded or seen is escaped as in a Python bytes
+literal, so two different raw keys never look alike.
 
-Globs follow the server's own matcher (``stringmatchlen`` in Redis's ``src/util.c``), not ``fnmatch``: ``[^b]`` negates, ``\\`` escapes,
-``[z-a]`` is a range, an unclosed ``[a-z`` matches, and ``*`` crosses every character.
+Globs follow the server's own matcher (``stringmatchlen`` in Redis's ``src/util.c``), not ``fnmatch``: ``[^b]``
+negates, ``\\`` escapes, ``[z-a]`` is a range, an unclosed ``[a-z`` matches, and ``*`` crosses every character.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from cache_admin.exceptions import InvalidPattern
 MAX_GLOB_BYTES = 250
 MAX_WILDCARDS = 12
 _SPECIAL = re.compile(rb"([*?\[\]\\^])")
-#: Control characters, and those that reorder or hide text (bidi marks, zero-width, line and paragraph separators, BOM, tags).
+#: Control characters, and those that reorder or hide text (bidi marks, zero-width, line and paragraph separators,
+#: BOM, tags).
 _UNSEEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0"
     "\ufff0-\ufffb\U000e0000-\U000e0fff]|[\udc80-\udcff]"
@@ -45,7 +47,8 @@ def escape_glob(name: bytes) -> bytes:
 def normalise_glob(glob: str) -> str:
     """Checks a glob typed by a person and collapses runs of ``*``.
 
-    Raises :class:`InvalidPattern` for one that is empty, longer than ``MAX_GLOB_BYTES`` bytes, has more than ``MAX_WILDCARDS`` stars
+    Raises :class:`InvalidPattern` for one that is empty, longer than ``MAX_GLOB_BYTES`` bytes, has more than
+    ``MAX_WILDCARDS`` stars
     after collapsing (matching time grows with each on the server), or ends in a lone backslash.
     """
     if not glob:
@@ -61,9 +64,7 @@ def normalise_glob(glob: str) -> str:
         raise InvalidPattern("The pattern ends in a lone backslash. Write \\\\ to match a backslash.")
     kept = [token for i, token in enumerate(tokens) if not (token == "*" and i and tokens[i - 1] == "*")]
     if kept.count("*") > MAX_WILDCARDS:
-        raise InvalidPattern(
-            f"The pattern has too many wildcards ({kept.count('*')}); {MAX_WILDCARDS} is the most."
-        )
+        raise InvalidPattern(f"The pattern has too many wildcards ({kept.count('*')}); {MAX_WILDCARDS} is the most.")
     return "".join(kept)
 
 
@@ -125,7 +126,8 @@ def _class_regex(glob: bytes, i: int) -> tuple[bytes, int]:
 
 
 def show(raw: bytes) -> str:
-    """A raw key or part of one as text for a page: undecodable bytes and unseen characters become ``\\xNN`` or ``\\uNNNN`` escapes.
+    """A raw key or part of one as text for a page: undecodable bytes and unseen characters become ``\\xNN`` or
+    ``\\uNNNN`` escapes.
 
     A backslash of the key itself is doubled, so the text stands for one key only.
     """
@@ -143,7 +145,8 @@ def _escape_char(match: re.Match[str]) -> str:
 
 
 def token(raw: bytes) -> str:
-    """A raw key as a URL path segment (base64url without padding; ``"-"`` for the empty key), see :func:`from_token`."""
+    """A raw key as a URL path segment (base64url without padding; ``"-"`` for the empty key), see
+    :func:`from_token`."""
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode() or "-"
 
 
@@ -164,8 +167,10 @@ def from_token(text: str) -> bytes:
 class KeyCodec:
     """How one alias spells its keys.
 
-    ``head`` and ``tail`` are what the alias's key function puts around a user key (``b"shop:1:"``, ``b""``). A key function that does
-    anything else (hashing, say) leaves ``reversible`` False: then raw keys cannot be told apart from other programs' and globs refused.
+    ``head`` and ``tail`` are what the alias's key function puts around a user key (``b"shop:1:"``, ``b""``). A key
+    function that does
+    anything else (hashing, say) leaves ``reversible`` False: then raw keys cannot be told apart from other programs'
+    and globs refused.
     """
 
     head: bytes
@@ -198,12 +203,9 @@ class KeyCodec:
         return self.make(key, None)
 
     def owns(self, raw: bytes) -> bool:
-        """Whether a raw key is of this alias and version. Always True where the key function cannot be reversed and adds nothing."""
-        return (
-            raw.startswith(self.head)
-            and raw.endswith(self.tail)
-            and len(raw) >= len(self.head) + len(self.tail)
-        )
+        """Whether a raw key is of this alias and version. Always True where the key function cannot be reversed and
+        adds nothing."""
+        return raw.startswith(self.head) and raw.endswith(self.tail) and len(raw) >= len(self.head) + len(self.tail)
 
     def strip(self, raw: bytes) -> bytes:
         """The user part of a raw key that this codec owns, as bytes; any other raw key whole."""
@@ -219,7 +221,8 @@ class KeyCodec:
         return key if self.raw(key) == raw else None
 
     def glob(self, pattern: str) -> bytes:
-        """The glob as it goes to the server: the pattern of user keys, with this alias's head and tail escaped around it."""
+        """The glob as it goes to the server: the pattern of user keys, with this alias's head and tail escaped
+        around it."""
         return escape_glob(self.head) + pattern.encode("utf-8", "surrogateescape") + escape_glob(self.tail)
 
     def literal(self, key: str) -> bytes:

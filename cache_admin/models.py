@@ -1,5 +1,6 @@
-"""Tables: the unmanaged admin entry that carries the permissions, operations (progress while running, audit afterwards), stored
-censuses, and server samples."""
+"""Tables: the unmanaged admin entry that carries the permissions, operations (progress while running, audit afterwards),
+stored censuses, and server samples.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ class Cache(models.Model):
 
 
 class Operation(models.Model):
-    """One change of a cache, or one long job. Written before its first step, and never deleted while it can still be resumed."""
+    """One change of a cache, or one long job. Written before its first step, and never deleted while it can still be
+    resumed."""
 
     class State(models.TextChoices):
         RUNNING = "running", _("Running")
@@ -64,9 +66,7 @@ class Operation(models.Model):
     total = models.BigIntegerField(null=True, blank=True, help_text="Keys to scan, for the progress bar.")
     done_keys = models.BigIntegerField(default=0)
     done_bytes = models.BigIntegerField(default=0)
-    skipped_keys = models.BigIntegerField(
-        default=0, help_text="Matching keys left alone because they are protected."
-    )
+    skipped_keys = models.BigIntegerField(default=0, help_text="Matching keys left alone because they are protected.")
     error = models.TextField(blank=True)
     cancel_requested = models.BooleanField(default=False)
     lease_owner = models.CharField(max_length=100, blank=True)
@@ -127,9 +127,7 @@ class ServerSample(models.Model):
     class Meta:
         default_permissions = ()
         ordering = ["slot"]
-        constraints = [
-            models.UniqueConstraint(fields=["server", "slot"], name="cache_admin_one_sample_per_step")
-        ]
+        constraints = [models.UniqueConstraint(fields=["server", "slot"], name="cache_admin_one_sample_per_step")]
 
     def __str__(self) -> str:
         return f"{self.server} {self.slot}"

@@ -12,7 +12,8 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """Entries by name, in the order of registration.
 
-    ``kind`` is the noun for messages ("panel"). Registering another object under a taken name raises ``ValueError``; registering
+    ``kind`` is the noun for messages ("panel"). Registering another object under a taken name raises ``ValueError``;
+    registering
     the same object again does nothing, so that modules may be imported twice under a reloader.
     """
 

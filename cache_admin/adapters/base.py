@@ -1,10 +1,13 @@
 """What one cache can tell and do: the contract of all adapters, and the facts that cross their border.
 
-An adapter stands in front of one alias of ``settings.CACHES``. It speaks raw keys (``bytes``) and frozen dataclasses, raises only this
-package's exceptions, and uses its own short-timed connections, never the host project's. What a kind of cache cannot do is said twice:
+An adapter stands in front of one alias of ``settings.CACHES``. It speaks raw keys (``bytes``) and frozen
+dataclasses, raises only this
+package's exceptions, and uses its own short-timed connections, never the host project's. What a kind of cache cannot
+do is said twice:
 by a capability flag, which screens ask, and by :class:`~cache_admin.exceptions.Unsupported`, which a call raises.
 
-A subclass overrides what it supports. ``tests/adapters/contract.py`` is the contract as tests; a new adapter's test includes it.
+A subclass overrides what it supports. ``tests/adapters/contract.py`` is the contract as tests; a new adapter's test
+includes it.
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ DELETE_BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One physical server of an alias. ``name`` is shown and never holds credentials; ``index`` is its place in LOCATION."""
+    """One physical server of an alias. ``name`` is shown and never holds credentials; ``index`` is its place in
+    LOCATION."""
 
     index: int
     name: str
@@ -36,8 +40,10 @@ class Node:
 class ServerInfo:
     """One reading of a server's own counters. ``None`` means the server does not say.
 
-    Counters (hits .. commands) run since the server's start or last reset; take differences of two readings with one ``run_id`` only.
-    ``hits`` and ``misses`` are of the whole server, all its databases and clients, less the probes this process made itself.
+    Counters (hits .. commands) run since the server's start or last reset; take differences of two readings with one
+    ``run_id`` only.
+    ``hits`` and ``misses`` are of the whole server, all its databases and clients, less the probes this process made
+    itself.
     """
 
     node: Node
@@ -66,7 +72,8 @@ class ServerInfo:
 
 @dataclass(frozen=True, slots=True)
 class ScanPage:
-    """A page of a key listing. ``cursor`` 0 means the listing is complete; a page may be empty before that, and a key may come twice."""
+    """A page of a key listing. ``cursor`` 0 means the listing is complete; a page may be empty before that, and a
+    key may come twice."""
 
     cursor: int
     keys: tuple[bytes, ...]
@@ -76,7 +83,8 @@ class ScanPage:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Expiry and type of one key. ``ttl`` is in seconds: ``None`` no expiry; a key that is gone has ``type`` ``"none"``."""
+    """Expiry and type of one key. ``ttl`` is in seconds: ``None`` no expiry; a key that is gone has ``type``
+    ``"none"``."""
 
     ttl: float | None
     type: str
@@ -86,7 +94,8 @@ class Probe:
 class MeasuredPage:
     """A page of a walk over one server. ``sizes[i]`` is bytes of ``keys[i]`` in memory, ``None`` if gone or forbidden.
 
-    ``probes`` answers the keys asked for on the page before. ``busy`` is the seconds the page kept the server and the wire occupied,
+    ``probes`` answers the keys asked for on the page before. ``busy`` is the seconds the page kept the server and
+    the wire occupied,
     an upper bound of the server's own time.
     """
 
@@ -101,11 +110,12 @@ class MeasuredPage:
 
 @dataclass(frozen=True, slots=True)
 class KeyInfo:
-    """Facts of one key, read without refreshing its idle time where the server allows. ``None`` means unknown, see ``notes``."""
+    """Facts of one key, read without refreshing its idle time where the server allows. ``None`` means unknown, see
+    ``notes``."""
 
     key: bytes
     type: str  #: "string", "hash", "list", "set", "zset", "stream", a module's type, or "none" when the key is gone
-    bytes: int | None = None  #: in memory, with the server's overhead
+    size: int | None = None  #: bytes in memory, with the server's overhead
     length: int | None = None  #: bytes of a string, entries of a collection
     ttl: float | None = None  #: seconds; None with ``expires`` False means it never expires
     expires: bool = False
@@ -120,7 +130,8 @@ class KeyInfo:
 
 @dataclass(frozen=True, slots=True)
 class RawValue:
-    """A window on a stored value, exactly as stored. Strings: ``data``. Collections: ``entries``, each a tuple of bytes.
+    """A window on a stored value, exactly as stored. Strings: ``data``. Collections: ``entries``, each a tuple of
+    bytes.
 
     Entries are ``(item,)`` for lists and sets, ``(field, value)`` for hashes, ``(member, score)`` for sorted sets,
     ``(id, field, value, field, value ...)`` for streams.
@@ -136,10 +147,11 @@ class RawValue:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What a deletion really removed. ``bytes`` is measured before; 0 where measuring is not permitted, then ``measured`` is False."""
+    """What a deletion really removed. ``size`` is measured before; 0 where measuring is not permitted, then
+    ``measured`` is False."""
 
     keys: int
-    bytes: int
+    size: int  #: bytes
     measured: bool = True
 
 
@@ -152,13 +164,15 @@ class Storage:
     wrapped: bool = False  #: HerdClient stores (marker, value, expiry)
 
 
-#: Called with the names of a page while the server measures them; returns the keys whose expiry and type to probe with the next page.
+#: Called with the names of a page while the server measures them; returns the keys whose expiry and type to probe
+#: with the next page.
 ChooseProbes = Callable[[Sequence[bytes]], Sequence[bytes]]
 
 
 @dataclass(slots=True)
 class Adapter:
-    """One alias. The base class is what is true of any Django cache: exact keys, through the cache object itself, and nothing else."""
+    """One alias. The base class is what is true of any Django cache: exact keys, through the cache object itself,
+    and nothing else."""
 
     alias: str
     cache: BaseCache
@@ -199,7 +213,8 @@ class Adapter:
         raise self._unsupported(_("count keys"))
 
     def scan(self, cursor: int = 0, glob: bytes = b"", count: int = SCAN_COUNT, run_id: str = "") -> ScanPage:
-        """One page of raw keys. ``run_id`` of the page before: if the server process changed, the listing starts again at 0."""
+        """One page of raw keys. ``run_id`` of the page before: if the server process changed, the listing starts
+        again at 0."""
         raise self._unsupported(_("list keys"))
 
     def walk(
@@ -211,7 +226,8 @@ class Adapter:
         glob: bytes = b"",
         count: int = SCAN_COUNT,
     ) -> Iterator[MeasuredPage]:
-        """All keys of the primary with their sizes, page by page; measuring a page and listing the next one share a round trip.
+        """All keys of the primary with their sizes, page by page; measuring a page and listing the next one share a
+        round trip.
 
         Starts at 0 when ``run_id`` is not the server's. The iterator owns a connection: exhaust it or ``close()`` it.
         """
@@ -222,7 +238,8 @@ class Adapter:
         raise self._unsupported(_("show facts of a key"))
 
     def read(self, raw: bytes, *, start: int = 0, limit: int = 65_536, entries: int = 100) -> RawValue:
-        """At most ``limit`` bytes from ``start`` of a string, or ``entries`` entries (each cut to ``limit`` bytes) of a collection."""
+        """At most ``limit`` bytes from ``start`` of a string, or ``entries`` entries (each cut to ``limit`` bytes)
+        of a collection."""
         raise self._unsupported(_("show stored values"))
 
     def exists(self, key: str) -> bool:

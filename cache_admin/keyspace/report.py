@@ -1,14 +1,16 @@
 """What a look at the keyspace found: the frozen result of a census, for screens, exports and the terminal.
 
-Numbers that are estimated are :class:`Estimate` with ``exact`` False and an interval; nothing here is rounded or marked, that is for
-whoever shows it. ``Report.to_json`` / ``from_json`` are loss-free, so a report can be stored and compared later.
+Numbers that are estimated are :class:`Estimate` with ``exact`` False and an interval; nothing here is rounded or
+marked, that is for whoever shows it. ``Report.to_json`` / ``from_json`` are loss-free, so a report can be stored and
+compared later.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Upper edges of the expiry buckets in seconds; one more bucket holds everything above the last edge. No expiry is counted apart.
+#: Upper edges of the expiry buckets in seconds; one more bucket holds everything above the last edge. No expiry is
+#: counted apart.
 TTL_EDGES: tuple[int, ...] = (60, 600, 3_600, 21_600, 86_400, 604_800)
 TTL_BUCKETS = len(TTL_EDGES) + 1
 
@@ -32,14 +34,16 @@ class Estimate:
 class PatternStats:
     """One family of keys. Shares are of all *own* keys/bytes of the report, 0 to 1."""
 
-    pattern: str  #: for display and as its identity, e.g. "product:*"; ids and varied words are "*", a star of the key itself is "\\*"
+    #: for display and as its identity, e.g. "product:*"; ids and varied words are "*", a star of the key itself is
+    #: "\\*"
+    pattern: str
     template: bytes  #: exact membership, see ``keyspace/patterns.py``
     family: str  #: name of the well-known family ("cache_page", "fragment", "session", ...) or ""
     title: str  #: words for a well-known family ("Page cache, prefix 'site'"), else ""
     keys: Estimate
-    bytes: Estimate
+    size: Estimate  #: bytes
     keys_share: Estimate
-    bytes_share: Estimate
+    size_share: Estimate
     mean: float  #: bytes
     largest: int  #: bytes, of the keys looked at
     largest_key: bytes
@@ -58,14 +62,14 @@ class ForeignStats:
     owner: str  #: who, in words: "alias sessions", "version 2 of this alias", "Celery", "unknown"
     family: str
     keys: Estimate
-    bytes: Estimate
+    size: Estimate  #: bytes
     examples: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class LargeKey:
     key: bytes
-    bytes: int
+    size: int  #: bytes
     pattern: str
     family: str
     type: str  #: "" when not probed
@@ -84,12 +88,10 @@ class Report:
     scanned: int  #: keys looked at, all owners
     total: int  #: keys in the database when the scan began, all owners
     own_keys: Estimate
-    own_bytes: Estimate
+    own_size: Estimate  #: bytes
     patterns: tuple[PatternStats, ...]  #: by bytes, largest first
     other: PatternStats | None  #: keys beyond the limit of patterns
     foreign: tuple[ForeignStats, ...]
     large_keys: tuple[LargeKey, ...]  #: largest first; own keys only
     measured: bool  #: False where MEMORY USAGE is not permitted: bytes are then all 0
-    notes: tuple[
-        str, ...
-    ] = ()  #: translated sentences, e.g. "the server was restarted; the scan began again"
+    notes: tuple[str, ...] = ()  #: translated sentences, e.g. "the server was restarted; the scan began again"

@@ -21,9 +21,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
             ],
             options={
@@ -50,9 +48,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("alias", models.CharField(max_length=100)),
                 ("created", models.DateTimeField(default=django.utils.timezone.now)),
@@ -72,15 +68,11 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 (
                     "server",
-                    models.CharField(
-                        help_text="Digest of alias location and node; never an address.", max_length=64
-                    ),
+                    models.CharField(help_text="Digest of alias location and node; never an address.", max_length=64),
                 ),
                 ("slot", models.BigIntegerField(help_text="Unix time divided by the step.")),
                 ("at", models.FloatField(help_text="Unix time, seconds.")),
@@ -144,17 +136,13 @@ class Migration(migrations.Migration):
                 ("scanned", models.BigIntegerField(default=0)),
                 (
                     "total",
-                    models.BigIntegerField(
-                        blank=True, help_text="Keys to scan, for the progress bar.", null=True
-                    ),
+                    models.BigIntegerField(blank=True, help_text="Keys to scan, for the progress bar.", null=True),
                 ),
                 ("done_keys", models.BigIntegerField(default=0)),
                 ("done_bytes", models.BigIntegerField(default=0)),
                 (
                     "skipped_keys",
-                    models.BigIntegerField(
-                        default=0, help_text="Matching keys left alone because they are protected."
-                    ),
+                    models.BigIntegerField(default=0, help_text="Matching keys left alone because they are protected."),
                 ),
                 ("error", models.TextField(blank=True)),
                 ("cancel_requested", models.BooleanField(default=False)),
@@ -162,9 +150,7 @@ class Migration(migrations.Migration):
                 ("lease_until", models.DateTimeField(blank=True, null=True)),
                 (
                     "nonce",
-                    models.CharField(
-                        help_text="Makes a confirmation usable once.", max_length=64, unique=True
-                    ),
+                    models.CharField(help_text="Makes a confirmation usable once.", max_length=64, unique=True),
                 ),
                 (
                     "active_key",

@@ -1,8 +1,8 @@
 """Operations: the only code that changes a cache on someone's behalf, and every long job.
 
-An operation is planned (nothing changes), confirmed (a signed, dated, user-bound token that works once), written as a row, and then
-advanced in steps of at most a second until it is done. The kinds register here under their name; the runner, the screens and the
-commands know them only through :class:`Kind`.
+An operation is planned (nothing changes), confirmed (a signed, dated, user-bound token that works once), written as a
+row, and then advanced in steps of at most a second until it is done. The kinds register here under their name; the
+runner, the screens and the commands know them only through :class:`Kind`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class PatternShare:
 
     pattern: str
     keys: int
-    bytes: int
+    size: int  #: bytes
     examples: tuple[bytes, ...]
     protected: bool = False
     family: str = ""
@@ -29,7 +29,8 @@ class PatternShare:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an operation would do, before it does it. Shown, then carried in the confirmation token by its ``params``."""
+    """What an operation would do, before it does it. Shown, then carried in the confirmation token by its
+    ``params``."""
 
     kind: str
     alias: str
@@ -37,8 +38,8 @@ class Plan:
     sentence: str  #: "Delete 41 233 keys (312 MB) of product:* from default."
     globs: tuple[str, ...] = ()  #: exactly as they go to the server, as text
     keys: int = 0
-    bytes: int = 0
-    exact: bool = True  #: False: the budget ended before the scan did; keys and bytes are estimates
+    size: int = 0  #: bytes
+    exact: bool = True  #: False: the budget ended before the scan did; keys and size are estimates
     scanned: int = 0
     total: int = 0
     going: tuple[PatternShare, ...] = ()
@@ -49,7 +50,8 @@ class Plan:
 
 @dataclass(slots=True)
 class Step:
-    """What one ``advance`` did; the runner adds it to the row. ``cursor`` replaces the row's, ``finished`` ends the operation."""
+    """What one ``advance`` did; the runner adds it to the row. ``cursor`` replaces the row's, ``finished`` ends the
+    operation."""
 
     cursor: dict[str, Any]
     scanned: int = 0
@@ -80,7 +82,8 @@ class Kind:
         return f"{self.name}:{alias}"[:64]
 
     def advance(self, operation: Operation, budget: float, checkpoint: Checkpoint) -> Step:
-        """Works for about ``budget`` seconds from ``operation.cursor`` on. Raises this package's errors; the runner records them."""
+        """Works for about ``budget`` seconds from ``operation.cursor`` on. Raises this package's errors; the runner
+        records them."""
         raise NotImplementedError
 
 

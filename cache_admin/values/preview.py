@@ -13,9 +13,12 @@ MAX_TEXT = 2_000  #: characters of one leaf
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node of a value's tree. ``label`` is the key, index or field ("" at the root), ``text`` the leaf's value or a summary."""
+    """One node of a value's tree. ``label`` is the key, index or field ("" at the root), ``text`` the leaf's value
+    or a summary."""
 
-    kind: str  #: "dict", "list", "tuple", "set", "object", "call", "str", "bytes", "int", "float", "bool", "none", "ref", "masked", "cut"
+    #: "dict", "list", "tuple", "set", "object", "call", "str", "bytes", "int", "float", "bool", "none", "ref",
+    #: "masked", "cut"
+    kind: str
     label: str
     text: str
     children: tuple[Node, ...] = ()
