@@ -1,0 +1,164 @@
+"""Figures, keys and links for the templates. Text only: markup stays in templates."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django import template
+from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from cache_admin import keys
+from cache_admin.keyspace.report import Estimate
+
+register = template.Library()
+Figure = float | Estimate | None
+
+
+def _value(figure: Figure) -> float | None:
+    return figure.value if isinstance(figure, Estimate) else figure
+
+
+@register.filter
+def mark(figure: Figure) -> str:
+    """ "≈" before an estimate, nothing before an exact figure."""
+    return "≈\u202f" if isinstance(figure, Estimate) and not figure.exact else ""
+
+
+@register.filter
+def size(figure: Figure) -> str:
+    """Bytes with a unit: "12.4 MB"; an em dash for unknown."""
+    value = _value(figure)
+    return "—" if value is None else filesizeformat(round(value))
+
+
+@register.filter
+def count(figure: Figure) -> str:
+    """A number people can read at a glance: "812", "3.1 k", "41.2 k", "1.2 M"."""
+    value = _value(figure)
+    if value is None:
+        return "—"
+    for limit, divisor, unit in ((9_999.5, 1, ""), (999_950, 1e3, "k"), (999.95e6, 1e6, "M")):
+        if value < limit:
+            return _with_unit(value / divisor, unit)
+    return _with_unit(value / 1e9, "G")
+
+
+def _with_unit(value: float, unit: str) -> str:
+    if not unit:
+        return number_format(round(value), force_grouping=True)
+    return f"{number_format(round(value, 1), decimal_pos=1)}\u00a0{unit}"
+
+
+@register.filter
+def exactly(figure: Figure) -> str:
+    """The figure in full for a title: "41,233", or "41,233 (40,102 to 42,364)" for an estimate."""
+    value = _value(figure)
+    if value is None:
+        return ""
+    text = number_format(round(value), force_grouping=True)
+    if isinstance(figure, Estimate) and not figure.exact:
+        low, high = (number_format(round(edge), force_grouping=True) for edge in (figure.low, figure.high))
+        return _("%(value)s (95%% interval: %(low)s to %(high)s)") % {"value": text, "low": low, "high": high}
+    return text
+
+
+@register.filter
+def percent(share: Figure) -> str:
+    """A share from 0 to 1 as "94.2 %"; what is not 0 or 100 never rounds to it."""
+    value = _value(share)
+    if value is None:
+        return "—"
+    shown = value * 100
+    if 0 < shown < 0.05:
+        return _("under 0.1\u00a0%")
+    if 99.95 <= shown < 100:
+        return _("over 99.9\u00a0%")
+    return f"{number_format(shown, decimal_pos=0 if shown in (0, 100) else 1)}\u00a0%"
+
+
+@register.filter
+def percent_interval(share: Figure) -> str:
+    """ "92.0 % to 95.1 %" for the title of an estimated share."""
+    if not isinstance(share, Estimate) or share.exact:
+        return percent(share)
+    return _("95%% interval: %(low)s to %(high)s") % {"low": percent(share.low), "high": percent(share.high)}
+
+
+@register.filter
+def seconds(value: float | None) -> str:
+    """A length of time in its two largest units: "3 d 4 h", "12 min", "0.4 s"; an em dash for none."""
+    if value is None:
+        return "—"
+    if value < 10:
+        return f"{number_format(value, decimal_pos=0 if value == int(value) else 1)}\u00a0s"
+    parts = []
+    rest = int(value)
+    for unit, length in ((_("d"), 86_400), (_("h"), 3_600), (_("min"), 60), (_("s"), 1)):
+        number, rest = divmod(rest, length)
+        if number:
+            parts.append(f"{number}\u00a0{unit}")
+        if len(parts) == 2 or (parts and not number):
+            break
+    return " ".join(parts)
+
+
+@register.filter
+def moment(unix_time: float | None) -> datetime | None:
+    """Unix seconds as an aware datetime, for ``date`` and ``timesince``."""
+    return None if unix_time is None else datetime.fromtimestamp(unix_time, tz=UTC)
+
+
+@register.filter
+def shown(raw: bytes) -> str:
+    """A raw or user key as text, see ``keys.show``; the empty key as "(empty)"."""
+    return keys.show(raw) or _("(empty)")
+
+
+@register.filter
+def cut(text: str, length: int = 72) -> str:
+    """Cut in the middle, where keys differ least."""
+    if len(text) <= length:
+        return text
+    head = (length - 1) * 2 // 3
+    return f"{text[:head]}…{text[len(text) - (length - 1 - head) :]}"
+
+
+@register.filter
+def key_token(raw: bytes) -> str:
+    """The key as a URL segment."""
+    return keys.token(raw)
+
+
+@register.filter
+def pattern_parts(display: str) -> list[tuple[str, bool]]:
+    """A pattern in pieces (text, whether it is the variable star), so that a template can tell them apart."""
+    parts: list[tuple[str, bool]] = []
+    text, i = "", 0
+    while i < len(display):
+        if display[i] == "\\":
+            text, i = text + display[i : i + 2], i + 2
+        elif display[i] == "*":
+            parts += [(text, False), ("*", True)] if text else [("*", True)]
+            text, i = "", i + 1
+        else:
+            text, i = text + display[i], i + 1
+    return [*parts, (text, False)] if text else parts
+
+
+@register.filter
+def keys_in_words(number: Figure) -> str:
+    """ "1 key", "41,233 keys" """
+    value = round(_value(number) or 0)
+    return ngettext("%(number)s key", "%(number)s keys", value) % {"number": number_format(value, force_grouping=True)}
+
+
+@register.simple_tag(takes_context=True)
+def cache_url(context: dict[str, Any], name: str, *args: Any) -> str:
+    """URL of a page of this package on the admin site that renders: ``{% cache_url "patterns" alias %}``."""
+    site = context.get("site_name", "admin")
+    return reverse(f"{site}:cache_admin_{name}", args=args, current_app=site)

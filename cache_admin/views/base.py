@@ -1,0 +1,115 @@
+"""What all pages share: permission, alias, context. A view file adds a template and its own context."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib.admin import AdminSite
+from django.contrib.admin import site as default_site
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.generic import View
+from django_htmx.middleware import HtmxDetails
+
+from cache_admin import conf
+from cache_admin.adapters import adapter, aliases
+from cache_admin.adapters.base import Adapter
+from cache_admin.exceptions import UnknownAlias
+
+PERMISSIONS = (
+    "view_cache",
+    "view_values",
+    "invalidate",
+    "invalidate_protected",
+    "change_keys",
+    "run_warmers",
+    "view_audit",
+)
+
+
+def is_fragment_request(request: HttpRequest) -> bool:
+    """Whether htmx asks for a part of a page. Works without the middleware of django-htmx."""
+    details = HtmxDetails(request)
+    return bool(details) and not details.boosted and not details.history_restore_request
+
+
+class CacheView(View):
+    """A page or fragment of the dashboard on one admin site.
+
+    ``kwargs["alias"]``, where the route has it, becomes ``self.adapter``. A subclass names ``permission`` (codename), its
+    ``template_name`` and, for a page that refreshes, the ``fragment_name`` that the page includes and htmx gets alone.
+    """
+
+    site: AdminSite = default_site  # as_view(site=...) gives the one it is mounted on
+    permission: ClassVar[str] = "view_cache"
+    template_name: ClassVar[str] = ""
+    fragment_name: ClassVar[str] = ""
+    tab: ClassVar[str] = ""
+    title: ClassVar[Any] = gettext_lazy("Caches")
+    adapter: Adapter | None = None
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not (self.allowed("view_cache") and self.allowed(self.permission)):
+            raise PermissionDenied(_("You do not have the permission cache_admin.%s.") % self.permission)
+        if alias := kwargs.get("alias"):
+            try:
+                self.adapter = adapter(alias)
+            except UnknownAlias as error:
+                raise Http404(str(error)) from error
+        return super().dispatch(request, *args, **kwargs)
+
+    def allowed(self, codename: str) -> bool:
+        """Whether the user holds a permission of this package."""
+        return self.request.user.has_perm(f"cache_admin.{codename}")
+
+    def url(self, name: str, *args: Any) -> str:
+        """URL of a page of this package on this admin site: ``self.url("dashboard", "default")``."""
+        return reverse(f"{self.site.name}:cache_admin_{name}", args=args, current_app=self.site.name)
+
+    def page_context(self) -> dict[str, Any]:
+        """Context of a full page, around the context of its fragment."""
+        alias = self.adapter.alias if self.adapter else ""
+        return {
+            **self.site.each_context(self.request),
+            "title": self.title,
+            "subtitle": None,
+            "tab": self.tab,
+            "aliases": aliases(),
+            "refresh_seconds": conf.current().REFRESH_SECONDS,
+            "tabs": self.tabs(alias) if alias else (),
+        }
+
+    def fragment_context(self) -> dict[str, Any]:
+        """What page and fragment both need; safe to use in a fragment alone."""
+        return {
+            "alias": self.adapter.alias if self.adapter else "",
+            "adapter": self.adapter,
+            "site_name": self.site.name,
+            "can": {codename: self.allowed(codename) for codename in PERMISSIONS},
+        }
+
+    def tabs(self, alias: str) -> list[tuple[str, str, str]]:
+        """(slug, label, URL) of the pages of one alias that exist and are permitted."""
+        from cache_admin.views.routes import TABS
+
+        return [
+            (slug, label, self.url(slug, alias) if scoped else f"{self.url(slug)}?alias={alias}")
+            for slug, label, codename, scoped in TABS
+            if self.allowed(codename)
+        ]
+
+    def render(self, context: dict[str, Any] | None = None, *, status: int = 200, template: str = "") -> HttpResponse:
+        """The whole page, or for htmx the fragment alone."""
+        merged = {**self.fragment_context(), **(context or {})}
+        if not template and self.fragment_name and is_fragment_request(self.request):
+            template = self.fragment_name
+        elif not template or template == self.template_name:
+            template, merged = self.template_name, {**self.page_context(), **merged}
+        response = TemplateResponse(self.request, template, merged, status=status)
+        response["Vary"] = "HX-Request"
+        return response
