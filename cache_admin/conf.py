@@ -46,9 +46,9 @@ class Settings:
     CONFIRMATION_SECONDS: int = 600
     #: Field names (case-insensitive parts of them) whose values are masked in a preview.
     MASKED_FIELDS: tuple[str, ...] = (
-        "password", "passwd", "secret", "token", "api_key", "apikey", "authorization", "cookie", "session_key", "sessionid",
-        "csrf", "credit_card", "card_number", "cvv", "iban", "ssn", "private_key",
-    )  # fmt: skip
+        *("password", "passwd", "secret", "token", "api_key", "apikey", "authorization", "cookie", "session_key"),
+        *("sessionid", "csrf", "credit_card", "card_number", "cvv", "iban", "ssn", "private_key"),
+    )
     #: Globs of user keys whose names and values are masked.
     MASKED_KEYS: tuple[str, ...] = ()
     #: How long operations run: ``"thread"`` in a background thread of this process, ``"inline"`` before the response

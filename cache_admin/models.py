@@ -1,5 +1,6 @@
-"""Tables: the unmanaged admin entry that carries the permissions, operations (progress while running, audit afterwards),
-stored censuses, and server samples.
+"""Tables: the unmanaged admin entry that carries the permissions, operations, censuses, and server samples.
+
+An operation is progress while it runs and audit afterwards.
 """
 
 from __future__ import annotations

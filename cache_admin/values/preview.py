@@ -1,4 +1,4 @@
-"""A stored value turned into a bounded tree of text: decompressed with a limit, parsed without running, masked by rule."""
+"""A stored value turned into a bounded tree of text: decompressed with a limit, parsed, never run, masked by rule."""
 
 from __future__ import annotations
 
