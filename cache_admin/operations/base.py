@@ -1,18 +1,30 @@
 """Operations: the only code that changes a cache on someone's behalf, and every long job.
 
 An operation is planned (nothing changes), confirmed (a signed, dated, user-bound token that works once), written as a
-row, and then advanced in steps of at most a second until it is done. The kinds register here under their name; the
-runner, the screens and the commands know them only through :class:`Kind`.
+row, and then driven step by step until it is done. The kinds register here under their name; the runner, the screens
+and the commands know them only through :class:`Kind`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Generator
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from cache_admin.exceptions import CacheAdminError
 from cache_admin.models import Operation
 from cache_admin.registry import Registry
+
+APP = "cache_admin"
+
+
+class Cancelled(CacheAdminError):
+    """Somebody asked the running operation to stop."""
+
+
+class Overrun(CacheAdminError):
+    """Far more was met than was planned, so the operation stopped and asks; resuming it allows as much again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +46,7 @@ class Plan:
 
     kind: str
     alias: str
-    params: dict[str, Any]  #: JSON; everything ``advance`` needs
+    params: dict[str, Any]  #: JSON; everything the steps need
     sentence: str  #: "Delete 41 233 keys (312 MB) of product:* from default."
     globs: tuple[str, ...] = ()  #: exactly as they go to the server, as text
     keys: int = 0
@@ -46,12 +58,12 @@ class Plan:
     staying: tuple[PatternShare, ...] = ()  #: met by the glob but outside the pattern, or protected
     warnings: tuple[str, ...] = ()
     typed_name: str = ""  #: what must be typed to confirm; "" for nothing
+    nonce: str = ""  #: of the redeemed confirmation; "" for a plan that nobody confirmed yet
 
 
 @dataclass(slots=True)
 class Step:
-    """What one ``advance`` did; the runner adds it to the row. ``cursor`` replaces the row's, ``finished`` ends the
-    operation."""
+    """What was done since the step before; the runner adds it to the row. ``cursor`` replaces the row's."""
 
     cursor: dict[str, Any]
     scanned: int = 0
@@ -59,17 +71,11 @@ class Step:
     done_keys: int = 0
     done_bytes: int = 0
     skipped_keys: int = 0
-    finished: bool = False
-    notes: list[str] = field(default_factory=list)
-
-
-#: Saves a step the moment something was changed, so that a killed process is at most one batch behind.
-#: Raises Cancelled or PermissionLost when the operation must not go on.
-Checkpoint = Callable[[Step], None]
+    busy: float = 0.0  #: seconds the server was kept occupied, for gentle pacing
 
 
 class Kind:
-    """One verb. Subclasses are stateless; all state is in the row."""
+    """One verb. Kinds are stateless; all state is in the row."""
 
     name: ClassVar[str]
     #: Codename needed to plan, confirm and keep running, without the app label.
@@ -77,14 +83,27 @@ class Kind:
     #: Whether it changes a cache, so that it needs a confirmation and is shown in the audit as a change.
     changes: ClassVar[bool] = True
 
-    def active_key(self, alias: str, params: dict[str, Any]) -> str:
-        """What must not run twice at once: a digest of alias and target. Default: the kind and the alias."""
-        return f"{self.name}:{alias}"[:64]
+    def permissions(self, params: dict[str, Any]) -> tuple[str, ...]:
+        """Every codename that running it with ``params`` needs."""
+        return (self.permission,)
 
-    def advance(self, operation: Operation, budget: float, checkpoint: Checkpoint) -> Step:
-        """Works for about ``budget`` seconds from ``operation.cursor`` on. Raises this package's errors; the runner
-        records them."""
+    def active_key(self, alias: str, params: dict[str, Any]) -> str:
+        """What must not run twice at once: a digest of at most 64 characters. Default: of the kind and the alias."""
+        return digest(self.name, alias)
+
+    def steps(self, operation: Operation) -> Generator[Step, None, None]:
+        """Goes on from ``operation.cursor`` to the end, and yields after every change and every page.
+
+        The runner saves what a step changed before it asks for the next one, so a killed process is at most one
+        step behind. It closes the iterator when the operation must not go on (cancelled, permission lost, taken
+        over elsewhere): keep partial results in a ``finally``. Raises this package's errors; the runner records them.
+        """
         raise NotImplementedError
 
 
 kinds: Registry[Kind] = Registry("operation")
+
+
+def digest(*parts: str) -> str:
+    """64 hexadecimal digits that stand for ``parts``."""
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()

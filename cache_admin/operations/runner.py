@@ -1,0 +1,218 @@
+"""Starts operations and keeps them going: a row first, then a background thread with a lease on the row.
+
+A process that dies leaves its lease to run out; whoever looks at the operation next (:func:`poll`) takes it over with
+one conditional update and goes on from the last saved step.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, OperationalError, connections, router, transaction
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from cache_admin import conf
+from cache_admin.exceptions import OperationConflict, StalePlan
+from cache_admin.models import Operation
+from cache_admin.operations.base import Plan, kinds
+from cache_admin.operations.driving import LEASE, TERMINAL, Driver, Watch, logger, permitted
+
+State = Operation.State
+User = AbstractBaseUser | AnonymousUser
+_TRIM_CHUNK = 500
+_threads: dict[uuid.UUID, threading.Thread] = {}
+_lock = threading.Lock()
+
+
+def start(plan: Plan, user: User | None, reason: str = "") -> Operation:
+    """Writes the operation and sets it going in the background; with ``RUNNER = "inline"`` it is over on return.
+
+    A plan that came from a token used before returns the operation of the first use. Raises ``PermissionDenied``,
+    :class:`OperationConflict` if the same is running already, and ``DatabaseError`` if the row cannot be written; in
+    each case nothing was changed.
+    """
+    operation, created = begin(plan, user, reason)
+    if created:
+        _drive(operation)
+        operation.refresh_from_db()
+    return operation
+
+
+def begin(plan: Plan, user: User | None, reason: str = "", *, username: str = "") -> tuple[Operation, bool]:
+    """Writes the row with a lease for this process, and does nothing else. The second value is False for a replay.
+
+    ``user`` None is for a terminal, ``username`` then says who sits there.
+    """
+    kind = kinds.get(plan.kind)
+    name = user.get_username() if user else TERMINAL + username
+    if not permitted(user.pk if user else None, name, kind, plan.params):
+        raise PermissionDenied(_("You may not do this."))
+    _trim()
+    nonce = plan.nonce or uuid.uuid4().hex
+    active_key = kind.active_key(plan.alias, plan.params)
+    database = router.db_for_write(Operation)
+    for attempt in range(3):
+        try:
+            with transaction.atomic(using=database):
+                operation = Operation.objects.create(
+                    kind=plan.kind,
+                    alias=plan.alias,
+                    summary=plan.sentence[:500],
+                    reason=reason[:500],
+                    user_id=user.pk if user else None,
+                    username=name[:200],
+                    params=plan.params,
+                    planned_keys=plan.keys,
+                    planned_bytes=plan.size,
+                    total=plan.total or None,
+                    lease_owner=_owner(),
+                    lease_until=timezone.now() + LEASE,
+                    nonce=nonce,
+                    active_key=active_key,
+                )
+        except IntegrityError:
+            if replayed := Operation.objects.filter(nonce=nonce).first():
+                return replayed, False
+            _refuse_second(active_key)
+            if attempt == 2:
+                raise
+        else:
+            return operation, True
+    raise AssertionError("unreachable")
+
+
+def run(operation: Operation, watch: Watch | None = None) -> Operation:
+    """Drives an operation that :func:`begin` wrote to its end, here and now. ``watch`` is called after every save."""
+    Driver(operation, operation.lease_owner, watch).run()
+    operation.refresh_from_db()
+    return operation
+
+
+def poll(operation: Operation) -> Operation:
+    """The row as it is now. If it runs but nobody drives it any more, this process does from here on."""
+    now = timezone.now()
+    owner = _owner()
+    abandoned = Operation.objects.filter(pk=operation.pk, state=State.RUNNING).filter(
+        Q(lease_until__lt=now) | Q(lease_until=None)
+    )
+    taken = abandoned.update(lease_owner=owner, lease_until=now + LEASE)
+    operation.refresh_from_db()
+    if taken:
+        _drive(operation)
+        operation.refresh_from_db()
+    return operation
+
+
+def resume(operation: Operation, user: User) -> Operation:
+    """Goes on with an interrupted operation from its last saved step, on behalf of ``user`` from now on.
+
+    Raises ``PermissionDenied``, :class:`OperationConflict`, and :class:`StalePlan` if it is not interrupted (any more).
+    """
+    kind = kinds.get(operation.kind)
+    name = user.get_username()
+    if not permitted(user.pk, name, kind, operation.params):
+        raise PermissionDenied(_("You may not resume this."))
+    active_key = kind.active_key(operation.alias, operation.params)
+    changes: dict[str, Any] = {"user_id": user.pk}
+    if operation.user_id != user.pk:
+        changes["username"] = _("%(first)s, resumed by %(user)s") % {"first": operation.username, "user": name}
+    try:
+        with transaction.atomic(using=router.db_for_write(Operation)):
+            taken = Operation.objects.filter(pk=operation.pk, state=State.INTERRUPTED).update(
+                state=State.RUNNING,
+                active_key=active_key,
+                error="",
+                cancel_requested=False,
+                lease_owner=_owner(),
+                lease_until=timezone.now() + LEASE,
+                **changes,
+            )
+    except IntegrityError:
+        _refuse_second(active_key)
+        raise
+    if not taken:
+        raise StalePlan(_("This operation is not interrupted, so there is nothing to resume."))
+    operation.refresh_from_db()
+    _drive(operation)
+    operation.refresh_from_db()
+    return operation
+
+
+def cancel(operation: Operation, user: User) -> Operation:
+    """Asks a running operation to stop at its next step, and ends an interrupted one. A finished one stays as it is.
+
+    Raises ``PermissionDenied`` unless the user started it or might have.
+    """
+    name = user.get_username()
+    if operation.user_id != user.pk and not permitted(user.pk, name, kinds.get(operation.kind), operation.params):
+        raise PermissionDenied(_("You may not cancel this."))
+    words = _("Cancelled by %(user)s.") % {"user": name}
+    row = Operation.objects.filter(pk=operation.pk)
+    if not row.filter(state=State.INTERRUPTED).update(state=State.CANCELLED, error=words, finished=timezone.now()):
+        row.filter(state=State.RUNNING).update(cancel_requested=True, error=words)
+    return poll(operation)
+
+
+def _refuse_second(active_key: str) -> None:
+    running = Operation.objects.filter(active_key=active_key).first()
+    if running:
+        raise OperationConflict(
+            _("This is running already, started by %(user)s: %(summary)s")
+            % {"user": running.username, "summary": running.summary},
+            str(running.pk),
+        )
+
+
+def _owner() -> str:
+    return f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex}"
+
+
+def _drive(operation: Operation) -> None:
+    if conf.current().RUNNER == "inline":
+        Driver(operation, operation.lease_owner).run()
+    else:
+        # The row must be visible to the thread's own connection, also under ATOMIC_REQUESTS.
+        transaction.on_commit(lambda: _spawn(operation), using=router.db_for_write(Operation))
+
+
+def _spawn(operation: Operation) -> None:
+    thread = threading.Thread(
+        target=_background,
+        args=(operation.pk, operation.lease_owner),
+        name=f"cache-admin-{operation.kind}",
+        daemon=True,
+    )
+    with _lock:
+        _threads[operation.pk] = thread
+    thread.start()
+
+
+def _background(pk: uuid.UUID, owner: str) -> None:
+    try:
+        Driver(Operation.objects.get(pk=pk), owner).run()
+    except OperationalError:
+        logger.exception("The database failed under operation %s; it goes on when somebody looks at it.", pk)
+    finally:
+        with _lock:
+            if _threads.get(pk) is threading.current_thread():
+                del _threads[pk]
+        connections.close_all()
+
+
+def _trim() -> None:
+    """Removes finished operations older than ``AUDIT_DAYS``, a chunk at a time so that no delete is long."""
+    days = conf.current().AUDIT_DAYS
+    if not days:
+        return
+    over = Operation.objects.filter(finished__lt=timezone.now() - timedelta(days=days))
+    while ids := list(over.order_by().values_list("pk", flat=True)[:_TRIM_CHUNK]):
+        Operation.objects.filter(pk__in=ids).delete()
