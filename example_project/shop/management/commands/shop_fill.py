@@ -1,0 +1,37 @@
+"""Fills the shop's caches by using them."""
+
+import random
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from shop import bulk
+from shop.visits import Visitors
+
+
+class Command(BaseCommand):
+    told = 0.0
+    help = "Fill the caches: visits through the test client, then many keys through set_many."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--keys", type=int, default=20_000, help="At least so many keys.")
+        parser.add_argument("--seed", type=int, default=7, help="The same seed makes the same keys.")
+
+    def handle(self, *args: Any, keys: int, seed: int, **options: Any) -> None:
+        self.told = time.monotonic()
+        rng = random.Random(seed)
+        visits = min(600, max(60, keys // 20))
+        visitors = Visitors(rng)
+        for done in range(visits):
+            visitors.visit()
+            self.tell(f"{done + 1} of {visits} visits")
+        for done in bulk.fill(keys, rng):
+            self.tell(f"{done:,} of {keys:,} keys")
+        self.stdout.write(f"Filled the caches: {visits} visits, {done:,} keys.")
+
+    def tell(self, progress: str) -> None:
+        """At most one line every two seconds."""
+        if time.monotonic() - self.told >= 2:
+            self.told = time.monotonic()
+            self.stdout.write(progress)

@@ -1,0 +1,21 @@
+"""New prices in the database, old prices in the cache."""
+
+from decimal import Decimal
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from django.db.models import DecimalField, ExpressionWrapper, F
+
+from shop.models import Product
+
+
+class Command(BaseCommand):
+    help = "Change all prices by some percent. It forgets the caches: product:* stays stale, for you to flush."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("percent", type=Decimal, nargs="?", default=Decimal(10))
+
+    def handle(self, *args: Any, percent: Decimal, **options: Any) -> None:
+        price = ExpressionWrapper(F("price") * (1 + percent / 100), DecimalField(max_digits=9, decimal_places=2))
+        count = Product.objects.update(price=price)
+        self.stdout.write(f"Changed {count} prices by {percent} %. Cached prices are stale now.")

@@ -1,0 +1,32 @@
+"""A crowd that keeps visiting the shop."""
+
+import logging
+import random
+import time
+from typing import Any
+
+import lifetime
+from django.core.management.base import BaseCommand, CommandParser
+from django_redis.exceptions import ConnectionInterrupted
+from redis.exceptions import RedisError
+
+from shop.visits import Visitors
+
+
+class Command(BaseCommand):
+    help = "Visit the shop, with hits and misses, until told to stop. Goes on when the server was away."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--rate", type=float, default=10.0, help="Visits per second.")
+
+    def handle(self, *args: Any, rate: float, **options: Any) -> None:
+        lifetime.end_with_parent()
+        logging.getLogger("django.request").setLevel(logging.CRITICAL)
+        rng = random.Random()
+        visitors = Visitors(rng)
+        while True:
+            try:
+                visitors.visit()
+            except (ConnectionInterrupted, RedisError):
+                time.sleep(1)
+            time.sleep(rng.expovariate(rate))

@@ -1,0 +1,16 @@
+from django.urls import path
+
+from shop import views
+
+app_name = "shop"
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("categories/", views.categories, name="categories"),
+    path("categories/<slug:slug>/", views.products, name="products"),
+    path("products/<int:pk>/", views.product, name="product"),
+    path("search/", views.search, name="search"),
+    path("dashboard/", views.dashboard, name="dashboard"),
+    path("cart/", views.cart, name="cart"),
+    path("cart/add/<int:pk>/", views.add_to_cart, name="add_to_cart"),
+    path("cart/checkout/", views.checkout, name="checkout"),
+]
