@@ -80,7 +80,8 @@ def prepare_database(port: int) -> None:
 @contextmanager
 def visitors() -> Iterator[None]:
     """The shop's visitors, in a process of their own as in life."""
-    process = subprocess.Popen([sys.executable, HERE / "manage.py", "shop_visit"], start_new_session=True)
+    command = [sys.executable, HERE / "manage.py", "shop_visit", f"--parent={os.getpid()}"]
+    process = subprocess.Popen(command, env={**os.environ, "DEBUG": "0"}, start_new_session=True)
     try:
         yield
     finally:

@@ -11,11 +11,14 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def end_with_parent() -> None:
-    """Ctrl-C, SIGTERM, SIGHUP and the death of the parent process raise ``SystemExit`` in the main thread, once."""
+def end_with_parent(parent: int = 0) -> None:
+    """Ctrl-C, SIGTERM, SIGHUP and the death of the parent process raise ``SystemExit`` in the main thread, once.
+
+    ``parent`` is the id of the process that started this one, where that one may be gone before this is called.
+    """
     for number in SIGNALS:
         signal.signal(number, _leave)
-    threading.Thread(target=_watch, args=(os.getppid(),), name="parent-watch", daemon=True).start()
+    threading.Thread(target=_watch, args=(parent or os.getppid(),), name="parent-watch", daemon=True).start()
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

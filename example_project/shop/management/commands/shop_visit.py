@@ -18,9 +18,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--rate", type=float, default=10.0, help="Visits per second.")
+        parser.add_argument("--parent", type=int, default=0, help="Process to end with, if not the one above.")
 
-    def handle(self, *args: Any, rate: float, **options: Any) -> None:
-        lifetime.end_with_parent()
+    def handle(self, *args: Any, rate: float, parent: int, **options: Any) -> None:
+        lifetime.end_with_parent(parent)
         logging.getLogger("django.request").setLevel(logging.CRITICAL)
         rng = random.Random()
         visitors = Visitors(rng)
