@@ -68,6 +68,8 @@ class ServerInfo:
     clients: int | None = None
     clients_limit: int | None = None
     notes: tuple[str, ...] = ()  #: translated sentences, e.g. "loading dataset, 41 %", "not permitted: +info"
+    probed_hits: int = 0  #: probes of this process already taken off ``hits``
+    probed_misses: int = 0  #: the same for ``misses``
 
 
 @dataclass(frozen=True, slots=True)

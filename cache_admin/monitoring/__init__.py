@@ -1,1 +1,1 @@
-"""Counters in, series out."""
+"""What the servers count, over time: readings on demand, series from differences, findings in words."""

@@ -1,0 +1,192 @@
+"""Series from stored readings: differences of counters, laid over an even grid of time.
+
+A server that restarted or was reset begins a new epoch: no difference is taken across it, so there is a gap and never
+a negative rate or a hit rate above 100 %. A time without look-ups has no hit rate.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from django.db import DatabaseError, transaction
+from django.utils.translation import gettext as _
+
+from cache_admin.models import ServerSample
+from cache_admin.monitoring.counters import Counters, Interval, intervals
+from cache_admin.monitoring.sampler import Reading
+
+POINTS = 45
+#: Readings further apart than this, in seconds, leave a gap: nobody looked, so the course between is unknown.
+LONGEST_GAP = 75.0
+RECENT = 300.0  #: seconds that the figure of a card is of
+MAX_MINUTES = 24 * 60
+
+Series = tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """The last ``RECENT`` seconds, as far as known. Rates are per second."""
+
+    seconds: float = 0.0  #: how much of them is known
+    hit_rate: float | None = None  #: 0 to 1; None without look-ups
+    lookups: float | None = None
+    operations: float | None = None
+    evictions: float | None = None
+    expirations: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Even series of one alias, oldest first. ``None`` is a gap. Rates are per second, hit rates from 0 to 1."""
+
+    at: tuple[float, ...]  #: Unix time at the end of each point
+    hit_rate: Series
+    operations: Series
+    evictions: Series
+    expirations: Series
+    memory: Series  #: bytes
+    recent: Recent = Recent()
+    restarts: tuple[float, ...] = ()  #: Unix times at which another server process was first met
+    note: str = ""  #: why there is no history, in words
+
+    @property
+    def known(self) -> bool:
+        return any(value is not None for value in self.operations)
+
+
+def series(reading: Reading, minutes: int = 15, *, now: float | None = None) -> History:
+    """The last minutes of the servers of a reading, together.
+
+    A missing table or a locked database gives an empty history whose ``note`` says so.
+    """
+    stop = now if now is not None else time.time()
+    start = stop - 60 * min(max(minutes, 1), MAX_MINUTES)
+    if reading.history_off:
+        return fold([], start, stop, note=reading.history_off)
+    wanted = ServerSample.objects.filter(
+        server__in=[node.server for node in reading.nodes], at__gte=start - LONGEST_GAP, at__lte=stop
+    )
+    try:
+        with transaction.atomic():
+            stored = list(wanted.order_by("at"))
+    except DatabaseError:
+        return fold([], start, stop, note=_("History is off: the database is locked, or its tables are missing."))
+    return fold(
+        [
+            (node.node.primary, [_counters(sample) for sample in stored if sample.server == node.server])
+            for node in reading.nodes
+        ],
+        start,
+        stop,
+    )
+
+
+def _counters(sample: ServerSample) -> Counters:
+    said = sample.reading
+    hits, misses = said.get("probed_hits", 0), said.get("probed_misses", 0)
+    return Counters(
+        at=sample.at,
+        run_id=sample.run_id,
+        process=said.get("process", 0),
+        hits=None if said["hits"] is None else said["hits"] + hits,
+        misses=None if said["misses"] is None else said["misses"] + misses,
+        commands=said["commands"],
+        evicted=said["evicted"],
+        expired=said["expired"],
+        memory=said["memory"],
+        probed_hits=hits,
+        probed_misses=misses,
+    )
+
+
+class _Cell:
+    """A stretch of time on the grid, and the share of every interval that lies in it."""
+
+    def __init__(self, start: float, stop: float) -> None:
+        self.start, self.stop = start, stop
+        self.seconds = self.hits = self.misses = self.commands = self.evicted = self.expired = 0.0
+        self.memory: float | None = None
+
+    def add(self, interval: Interval) -> None:
+        overlap = min(interval.stop, self.stop) - max(interval.start, self.start)
+        if overlap <= 0:
+            return
+        share = overlap / interval.seconds
+        self.seconds += overlap
+        self.hits += interval.hits * share
+        self.misses += interval.misses * share
+        self.commands += interval.commands * share
+        self.evicted += interval.evicted * share
+        self.expired += interval.expired * share
+        self.memory = interval.memory
+
+
+Pick = Callable[[_Cell], float | None]
+
+
+def fold(servers: Iterable[tuple[bool, Sequence[Counters]]], start: float, stop: float, *, note: str = "") -> History:
+    """Readings per server, as (whether it is a primary, oldest first), on a grid of ``POINTS`` points. Pure.
+
+    Look-ups and operations are summed over all servers, since replicas serve reads; memory, evictions and expirations
+    over primaries, since a replica repeats its primary's.
+    """
+    width = (stop - start) / POINTS
+    edges = [start + width * i for i in range(POINTS)]
+    everyone: list[list[_Cell]] = []
+    primaries: list[list[_Cell]] = []
+    restarts: set[float] = set()
+    for primary, readings in servers:
+        if not readings:
+            continue
+        grid = [_Cell(edge, edge + width) for edge in edges]
+        last = _Cell(stop - RECENT, stop)
+        for interval in intervals(readings):
+            last.add(interval)
+            if interval.seconds <= LONGEST_GAP:
+                for cell in grid:
+                    cell.add(interval)
+        everyone.append([*grid, last])
+        if primary:
+            primaries.append([*grid, last])
+        restarts |= {b.at for a, b in zip(readings, readings[1:], strict=False) if a.run_id != b.run_id}
+    hit_rate = tuple(_hit_rate([cells[i] for cells in everyone]) for i in range(POINTS + 1))
+    operations = _sum(everyone, lambda cell: cell.commands / cell.seconds)
+    evictions = _sum(primaries, lambda cell: cell.evicted / cell.seconds)
+    expirations = _sum(primaries, lambda cell: cell.expired / cell.seconds)
+    return History(
+        at=tuple(edge + width for edge in edges),
+        hit_rate=hit_rate[:-1],
+        operations=operations[:-1],
+        evictions=evictions[:-1],
+        expirations=expirations[:-1],
+        memory=_sum(primaries, lambda cell: cell.memory)[:-1],
+        recent=Recent(
+            seconds=min((cells[-1].seconds for cells in everyone), default=0.0),
+            hit_rate=hit_rate[-1],
+            lookups=_sum(everyone, lambda cell: (cell.hits + cell.misses) / cell.seconds)[-1],
+            operations=operations[-1],
+            evictions=evictions[-1],
+            expirations=expirations[-1],
+        ),
+        restarts=tuple(sorted(moment for moment in restarts if moment >= start)),
+        note=note,
+    )
+
+
+def _hit_rate(cells: Sequence[_Cell]) -> float | None:
+    hits = sum(cell.hits for cell in cells)
+    lookups = hits + sum(cell.misses for cell in cells)
+    return hits / lookups if lookups else None
+
+
+def _sum(grids: Sequence[Sequence[_Cell]], pick: Pick) -> Series:
+    """Sums over the servers, point by point; a gap where any server that was met at all has one."""
+    sums: list[float | None] = []
+    for i in range(POINTS + 1):
+        found = [pick(cells[i]) if cells[i].seconds else None for cells in grids]
+        known = [value for value in found if value is not None]
+        sums.append(sum(known) if known and len(known) == len(found) else None)
+    return tuple(sums)
