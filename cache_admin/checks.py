@@ -3,12 +3,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
-from django.core.checks import CheckMessage
+from django.apps import apps
+from django.conf import settings
+from django.core import checks
+
+from cache_admin.conf import SETTING, Settings
+
+PACKAGE = Path(__file__).parent
+
+#: Least and greatest valid value of the settings that are numbers.
+RANGES: Mapping[str, tuple[float, float]] = {
+    "REFRESH_SECONDS": (0, 3600),
+    "SERVER_TIMEOUT": (0.05, 60),
+    "SAMPLE_MILLISECONDS": (10, 5000),
+    "MAX_PATTERNS": (10, 100_000),
+    "LARGE_KEYS": (1, 10_000),
+    "GENTLE_SHARE": (0.01, 1),
+    "TYPED_CONFIRMATION_KEYS": (0, math.inf),
+    "CONFIRMATION_SECONDS": (10, 86_400),
+    "AUDIT_DAYS": (0, math.inf),
+}
+CHOICES: Mapping[str, tuple[str, ...]] = {"RUNNER": ("thread", "inline")}
 
 
-def check_all(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+def check_all(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
     """All checks of this package."""
-    return []
+    given = getattr(settings, SETTING, None) or {}
+    installed = {config.name for config in apps.get_app_configs()}
+    return [*check_settings(given), *check_aliases(given, settings.CACHES), *check_install(installed, PACKAGE)]
+
+
+def check_settings(given: object) -> list[checks.CheckMessage]:
+    """E001 and E002: names and values of the ``CACHE_ADMIN`` dict."""
+    if not isinstance(given, Mapping):
+        return [checks.Error(f"{SETTING} must be a dict, not {type(given).__name__}.", id="cache_admin.E002")]
+    defaults = Settings()
+    known = [field.name for field in fields(Settings)]
+    messages: list[checks.CheckMessage] = []
+    for name, value in given.items():
+        if name not in known:
+            near = get_close_matches(str(name).upper(), known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"The settings are: {', '.join(known)}."
+            messages.append(checks.Error(f"{SETTING}[{name!r}] is no setting.", hint=hint, id="cache_admin.E001"))
+        elif problem := _problem(name, value, getattr(defaults, name)):
+            messages.append(
+                checks.Error(f"{SETTING}[{name!r}] must be {problem}, not {value!r}.", id="cache_admin.E002")
+            )
+    return messages
+
+
+def check_aliases(given: object, caches: Iterable[str]) -> list[checks.CheckMessage]:
+    """E003: every alias in ``CACHE_ADMIN["ALIASES"]`` is in ``CACHES``."""
+    aliases = given.get("ALIASES") if isinstance(given, Mapping) else None
+    if not isinstance(aliases, tuple | list):
+        return []
+    known = list(caches)
+    return [
+        checks.Error(
+            f"{SETTING}['ALIASES'] names {alias!r}, which is not in CACHES.",
+            hint=f"The aliases are: {', '.join(known)}.",
+            id="cache_admin.E003",
+        )
+        for alias in aliases
+        if isinstance(alias, str) and alias not in known
+    ]
+
+
+def check_install(installed: Iterable[str], package: Path) -> list[checks.CheckMessage]:
+    """W001, W002 and W003: what the pages need beside this app. ``installed`` are names of apps."""
+    names = set(installed)
+    messages: list[checks.CheckMessage] = []
+    if "django_htmx" not in names:
+        messages.append(
+            checks.Warning(
+                "The cache pages need django-htmx.",
+                hint="Add 'django_htmx' to INSTALLED_APPS.",
+                id="cache_admin.W001",
+            )
+        )
+    if not (package / "templates" / "cache_admin").is_dir():
+        messages.append(
+            checks.Warning(
+                "The templates are not beside the package.",
+                hint="In a checkout, cache_admin/templates and cache_admin/static are symbolic links: check out again "
+                "with 'git config core.symlinks true'. Otherwise install the package again.",
+                id="cache_admin.W002",
+            )
+        )
+    if "django.contrib.admin" not in names:
+        messages.append(
+            checks.Warning(
+                "The cache pages live in the Django admin, which is not installed.",
+                hint="Add 'django.contrib.admin' to INSTALLED_APPS.",
+                id="cache_admin.W003",
+            )
+        )
+    return messages
+
+
+def _problem(name: str, value: object, default: object) -> str:
+    """What the value must be, in words; "" for a good value."""
+    if name in CHOICES:
+        return "" if value in CHOICES[name] else " or ".join(map(repr, CHOICES[name]))
+    if isinstance(default, int | float):
+        return _number_problem(value, default, RANGES.get(name, (-math.inf, math.inf)))
+    if isinstance(default, str):
+        return "" if isinstance(value, str) else "a string"
+    if value is None and default is None:
+        return ""
+    texts = isinstance(value, tuple | list) and all(isinstance(item, str) for item in value)
+    return "" if texts else "a list or tuple of strings" + (" or None" if default is None else "")
+
+
+def _number_problem(value: object, default: float, bounds: tuple[float, float]) -> str:
+    kinds = (int,) if isinstance(default, int) else (int, float)
+    low, high = bounds
+    if isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high:
+        return ""
+    kind = "a whole number" if isinstance(default, int) else "a number"
+    if math.isinf(low):
+        return kind
+    return f"{kind} of {low:g} or more" if math.isinf(high) else f"{kind} from {low:g} to {high:g}"

@@ -1,0 +1,119 @@
+"""System checks: every message by its id."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from django.core import checks as django_checks
+from django.test import override_settings
+
+from cache_admin import checks
+from cache_admin.conf import Settings
+
+APPS = {"django_htmx", "django.contrib.admin", "cache_admin"}
+
+
+def ids(messages: list[django_checks.CheckMessage]) -> list[str]:
+    return [str(message.id) for message in messages]
+
+
+def test_this_project_passes() -> None:
+    assert checks.check_all(None) == []
+
+
+def test_the_checks_are_registered_with_django() -> None:
+    with override_settings(CACHE_ADMIN={"REFRESH_SECOND": 5}):
+        messages = django_checks.run_checks(tags=["cache_admin"])
+    assert ids(messages) == ["cache_admin.E001"]
+
+
+def test_every_default_is_valid() -> None:
+    defaults = {field.name: getattr(Settings(), field.name) for field in fields(Settings)}
+    assert checks.check_settings(defaults) == []
+
+
+def test_every_range_and_choice_is_of_a_setting() -> None:
+    assert {*checks.RANGES, *checks.CHOICES} <= {field.name for field in fields(Settings)}
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("REFRESH_SECOND", "REFRESH_SECONDS"), ("refresh_seconds", "REFRESH_SECONDS"), ("ALIAS", "ALIASES")],
+)
+def test_an_unknown_name_is_an_error_that_names_the_nearest(name: str, nearest: str) -> None:
+    (message,) = checks.check_settings({name: 1})
+    assert message.id == "cache_admin.E001"
+    assert message.hint == f"Did you mean {nearest!r}?"
+
+
+def test_a_name_like_no_other_gets_the_list_of_all() -> None:
+    (message,) = checks.check_settings({"qqq": 1})
+    assert message.id == "cache_admin.E001"
+    assert "MAX_PATTERNS" in str(message.hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REFRESH_SECONDS", "5"),
+        ("REFRESH_SECONDS", True),
+        ("REFRESH_SECONDS", 2.5),
+        ("REFRESH_SECONDS", -1),
+        ("SERVER_TIMEOUT", 0),
+        ("SERVER_TIMEOUT", None),
+        ("SERVER_TIMEOUT", math.nan),
+        ("GENTLE_SHARE", 25),
+        ("AUDIT_DAYS", -1),
+        ("RUNNER", "celery"),
+        ("RUNNER", ["thread"]),
+        ("ALIASES", "default"),
+        ("MASKED_FIELDS", ["password", 3]),
+        ("PROTECTED_FAMILIES", None),
+    ],
+)
+def test_a_wrong_type_or_a_value_out_of_range_is_an_error(name: str, value: object) -> None:
+    (message,) = checks.check_settings({name: value})
+    assert message.id == "cache_admin.E002"
+    assert name in message.msg
+    assert repr(value) in message.msg
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("SERVER_TIMEOUT", 1), ("ALIASES", None), ("ALIASES", ["a"]), ("MASKED_KEYS", ()), ("AUDIT_DAYS", 10**6)],
+)
+def test_whole_numbers_pass_as_numbers_and_lists_as_tuples(name: str, value: object) -> None:
+    assert checks.check_settings({name: value}) == []
+
+
+def test_settings_that_are_no_dict_are_an_error() -> None:
+    assert ids(checks.check_settings(["ALIASES"])) == ["cache_admin.E002"]
+    assert checks.check_aliases(["ALIASES"], ["default"]) == []
+
+
+def test_an_alias_that_caches_lack_is_an_error() -> None:
+    (message,) = checks.check_aliases({"ALIASES": ["default", "pages"]}, ["default", "sessions"])
+    assert message.id == "cache_admin.E003"
+    assert "'pages'" in message.msg
+    assert message.hint == "The aliases are: default, sessions."
+
+
+def test_missing_htmx_and_admin_are_warned_of() -> None:
+    messages = checks.check_install({"cache_admin"}, checks.PACKAGE)
+    assert ids(messages) == ["cache_admin.W001", "cache_admin.W003"]
+
+
+def test_a_checkout_without_symbolic_links_is_warned_of(tmp_path: Path) -> None:
+    (tmp_path / "templates").write_text("../templates")
+    assert ids(checks.check_install(APPS, tmp_path)) == ["cache_admin.W002"]
+
+
+def test_every_message_is_documented() -> None:
+    documented = (Path(__file__).parent.parent / "docs" / "install.md").read_text()
+    source = Path(checks.__file__).read_text()
+    for code in ("E001", "E002", "E003", "W001", "W002", "W003"):
+        assert f'"cache_admin.{code}"' in source
+        assert f"`cache_admin.{code}`" in documented
