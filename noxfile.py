@@ -1,0 +1,29 @@
+"""The suite on every pair of Python and Django that goes together, over the interpreters that this machine has.
+
+``nox`` runs all; ``nox -s "tests(python='3.13', django='6.1')"`` runs one; what follows ``--`` goes to pytest.
+"""
+
+from __future__ import annotations
+
+import nox
+
+nox.needs_version = ">=2025.5"
+nox.options.default_venv_backend = "venv"
+nox.options.download_python = "never"
+nox.options.error_on_missing_interpreters = False
+
+PAIRS = [
+    (python, django)
+    for python in ("3.11", "3.12", "3.13")
+    for django in ("5.2", "6.0", "6.1")
+    if python != "3.11" or django == "5.2"  # Django 6 needs Python 3.12
+]
+
+
+@nox.session
+@nox.parametrize(["python", "django"], PAIRS)
+def tests(session: nox.Session, django: str) -> None:
+    """The whole suite."""
+    session.install("--upgrade", "pip>=25.1")
+    session.install("--editable", ".", "--group", "test", f"django=={django}.*")
+    session.run("python", "-m", "pytest", "-n", "2", "--dist", "loadfile", *session.posargs)
