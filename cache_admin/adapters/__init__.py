@@ -1,6 +1,89 @@
 """One adapter per alias of ``settings.CACHES``: :func:`adapter` and :func:`aliases` are the ways in.
 
 An adapter serves cache classes by dotted path over the MRO, so a project's own subclass of ``RedisCache`` is served
-as ``RedisCache``
-is. Modules of client libraries are imported only when a cache that needs them is met.
+as ``RedisCache`` is. Modules of client libraries are imported only when a cache that needs them is met.
 """
+
+from __future__ import annotations
+
+import sys
+import threading
+from importlib import import_module
+
+from django.conf import settings
+from django.core.cache import InvalidCacheBackendError, caches
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.utils.translation import gettext as _
+
+from cache_admin import conf
+from cache_admin.adapters.base import Adapter
+from cache_admin.adapters.fallback import FallbackAdapter
+from cache_admin.exceptions import UnknownAlias, Unsupported
+
+__all__ = ["Adapter", "adapter", "aliases"]
+
+#: The module whose adapters serve a cache class. The first one there that serves the class and fits the cache is taken.
+_MODULES = {
+    "django.core.cache.backends.redis.RedisCache": "cache_admin.adapters.redis",
+    "django_redis.cache.RedisCache": "cache_admin.adapters.django_redis",
+}
+_adapters: dict[str, Adapter] = {}
+_lock = threading.Lock()
+
+
+def aliases() -> tuple[str, ...]:
+    """The aliases to show: all of ``CACHES``, or those that the setting ``ALIASES`` names, in its order."""
+    wanted = conf.current().ALIASES
+    known = tuple(alias for alias in settings.CACHES if isinstance(alias, str))
+    if wanted is None:
+        return known
+    return tuple(alias for alias in dict.fromkeys(wanted) if alias in known)
+
+
+def adapter(alias: str) -> Adapter:
+    """The adapter of an alias, the same object for all threads of the process until ``CACHES`` changes.
+
+    Raises :class:`UnknownAlias` for a name that is not in :func:`aliases`, and :class:`Unsupported` for one whose
+    backend cannot be loaded.
+    """
+    if alias not in aliases():
+        raise UnknownAlias(_("There is no cache of this name."))
+    with _lock:
+        if alias not in _adapters:
+            _adapters[alias] = _build(alias)
+        return _adapters[alias]
+
+
+def _build(alias: str) -> Adapter:
+    try:
+        cache = caches.create_connection(alias)
+        return _adapter_class(cache)(alias, cache)
+    except (InvalidCacheBackendError, ImproperlyConfigured, ImportError) as error:
+        text = _("%(alias)s: its backend cannot be loaded (%(error)s).")
+        raise Unsupported(text % {"alias": alias, "error": type(error).__name__}) from None
+
+
+def _adapter_class(cache: object) -> type[Adapter]:
+    for base in type(cache).__mro__:
+        path = f"{base.__module__}.{base.__qualname__}"
+        if path not in _MODULES:
+            continue
+        for candidate in vars(import_module(_MODULES[path])).values():
+            if not isinstance(candidate, type) or not issubclass(candidate, Adapter):
+                continue
+            if path in candidate.serves and candidate.fits(cache):
+                return candidate
+    return FallbackAdapter
+
+
+def _forget(*, setting: str, **kwargs: object) -> None:
+    if setting not in ("CACHES", conf.SETTING):
+        return
+    with _lock:
+        _adapters.clear()
+    if servers := sys.modules.get("cache_admin.adapters.servers"):
+        servers.forget()
+
+
+setting_changed.connect(_forget, dispatch_uid="cache_admin.adapters")

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from django.core.cache import BaseCache
+from django.core.cache import BaseCache, caches
 from django.utils.translation import gettext as _
 
 from cache_admin.exceptions import Unsupported
@@ -96,7 +96,8 @@ class Probe:
 class MeasuredPage:
     """A page of a walk over one server. ``sizes[i]`` is bytes of ``keys[i]`` in memory, ``None`` if gone or forbidden.
 
-    ``probes`` answers the keys asked for on the page before. ``busy`` is the seconds the page kept the server and
+    ``probes`` answers the keys asked for on the page before, and on the last page those asked for on it as well; a key
+    whose expiry we may not ask is left out. ``busy`` is the seconds the page kept the server and
     the wire occupied,
     an upper bound of the server's own time.
     """
@@ -155,6 +156,7 @@ class Removed:
     keys: int
     size: int  #: bytes
     measured: bool = True
+    notes: tuple[str, ...] = ()  #: translated sentences: what was left and why
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +175,11 @@ ChooseProbes = Callable[[Sequence[bytes]], Sequence[bytes]]
 
 @dataclass(slots=True)
 class Adapter:
-    """One alias. The base class is what is true of any Django cache: exact keys, through the cache object itself,
-    and nothing else."""
+    """One alias. The base class is what is true of any Django cache: exact keys, through the cache itself, and
+    nothing else.
+
+    ``cache`` is read for its settings only: an adapter serves all threads, and Django's caches belong to one each.
+    """
 
     alias: str
     cache: BaseCache
@@ -197,6 +202,11 @@ class Adapter:
 
     def __post_init__(self) -> None:
         self.codec = KeyCodec.of(self.cache)
+
+    @classmethod
+    def fits(cls, cache: object) -> bool:
+        """Whether this adapter can serve a cache of one of its classes, judged by its options."""
+        return True
 
     @property
     def storage(self) -> Storage:
@@ -246,7 +256,7 @@ class Adapter:
 
     def exists(self, key: str) -> bool:
         """Exact-key look-up by user key; the one thing every cache can do."""
-        return self.cache.has_key(key)
+        return caches[self.alias].has_key(key)
 
     def delete(self, keys: Sequence[bytes]) -> Removed:
         """Removes raw keys, in batches, without blocking the server; measures them first."""
@@ -254,7 +264,7 @@ class Adapter:
 
     def delete_user_key(self, key: str) -> bool:
         """Removes one user key through the cache itself; every cache can. Returns whether it was there."""
-        return bool(self.cache.delete(key))
+        return bool(caches[self.alias].delete(key))
 
     def expire(self, ttls: Mapping[bytes, int | None], *, only_sooner: bool = False) -> int:
         """Sets the expiry of raw keys in milliseconds; ``None`` removes it. ``only_sooner``: never lengthens a life.

@@ -1,0 +1,52 @@
+"""Any other cache: exact keys through the cache itself, and words for what it cannot."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from django.core.cache import InvalidCacheKey, caches
+from django.utils.translation import gettext as _
+
+from cache_admin.adapters.base import Adapter
+from cache_admin.exceptions import Unavailable
+from cache_admin.keys import KeyCodec
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class FallbackAdapter(Adapter):
+    """One alias of a kind that nobody here knows better."""
+
+    def __post_init__(self) -> None:
+        if hasattr(self.cache, "make_key") and hasattr(self.cache, "version"):
+            self.codec = KeyCodec.of(self.cache)
+        else:
+            # Not every cache that Django accepts is a BaseCache.
+            self.codec = KeyCodec(b"", b"", False, 1, lambda key, version: key.encode("utf-8", "surrogateescape"))
+
+    def exists(self, key: str) -> bool:
+        with self._translated():
+            return bool(caches[self.alias].has_key(key))
+        return False
+
+    def delete_user_key(self, key: str) -> bool:
+        with self._translated():
+            return bool(caches[self.alias].delete(key))
+        return False
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Any client library may stand behind the cache, so any exception may leave it. The log gets its class alone:
+        its text may hold a host or a password."""
+        try:
+            yield
+        except InvalidCacheKey:
+            return  # no such key can be there
+        except Exception as error:
+            logger.warning("Cache %s failed: %s", self.alias, type(error).__qualname__)
+            text = _("%(alias)s: the cache failed (%(error)s). The server may be down.")
+            raise Unavailable(text % {"alias": self.alias, "error": type(error).__name__}) from None

@@ -1,0 +1,185 @@
+"""The fast path through a whole keyspace: SCAN and MEMORY USAGE, one round trip per page.
+
+While the server measures a page, the caller folds its names in Python (``choose``); the listing of the next page
+travels in the same round trip. See ``docs/architecture.md`` for the figures.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from redis.exceptions import ResponseError
+
+from cache_admin.adapters import errors
+from cache_admin.adapters.base import SCAN_COUNT, ChooseProbes, MeasuredPage, Probe
+from cache_admin.adapters.connections import Link, Reply, pack
+from cache_admin.adapters.redis_info import keys_in, parse
+from cache_admin.exceptions import NotPermitted, Unsupported
+
+_MEMORY = b"*3\r\n$6\r\nMEMORY\r\n$5\r\nUSAGE\r\n$%d\r\n%b\r\n"
+_PTTL = b"*2\r\n$4\r\nPTTL\r\n$%d\r\n%b\r\n"
+#: Types of the replies of MEMORY USAGE while nothing is forbidden.
+_PLAIN = {int, type(None)}
+_TYPE = b"*2\r\n$4\r\nTYPE\r\n$%d\r\n%b\r\n"
+
+Open = Callable[[], AbstractContextManager[Link]]
+CountProbes = Callable[[int, int], None]
+
+
+def scan_command(cursor: int, glob: bytes, count: int) -> bytes:
+    """A packed SCAN with at most ``SCAN_COUNT`` as its count."""
+    words = [b"SCAN", b"%d" % cursor]
+    if glob:
+        words += [b"MATCH", glob]
+    return pack(*words, b"COUNT", b"%d" % max(1, min(count, SCAN_COUNT)))
+
+
+def listed(reply: Reply) -> tuple[int, list[bytes]]:
+    """Cursor and keys of a SCAN reply, or its error raised."""
+    if isinstance(reply, ResponseError):
+        raise reply
+    return int(reply[0]), reply[1]
+
+
+@dataclass(slots=True)
+class Walk:
+    """One walk over one database. ``open_link`` gives a connection for one round trip, so that other readers get
+    their turn between two pages."""
+
+    alias: str
+    open_link: Open
+    count_probes: CountProbes
+    choose: ChooseProbes
+    glob: bytes
+    count: int
+    db: int
+    _run_id: str = field(init=False, default="")
+    _may_measure: bool = field(init=False, default=True)
+    _may_probe: bool = field(init=False, default=True)
+
+    def pages(self, cursor: int, run_id: str) -> Iterator[MeasuredPage]:
+        """Pages from ``cursor`` on, or from the start where ``run_id`` is not the server's.
+
+        The last page answers the probes chosen for itself as well, since none follows.
+        """
+        with self.open_link() as link:
+            self._run_id = link.run_id()
+            if run_id != self._run_id:
+                cursor = 0
+            total = self._total(link)
+            cursor, keys = listed(link.exchange([scan_command(cursor, self.glob, self.count)])[0])
+        wanted: Sequence[bytes] = ()
+        while True:
+            page = _Page(self, keys, wanted, cursor)
+            page.fetch()
+            if not cursor and page.chosen:
+                last = _Page(self, (), page.chosen, 0)
+                last.fetch()
+                page.probes.update(last.probes)
+                page.busy += last.busy
+            yield MeasuredPage(cursor, keys, page.sizes, page.probes, page.busy, self._run_id, total)
+            if not cursor:
+                return
+            cursor, keys, wanted = page.next_cursor, page.next_keys, page.chosen
+
+    def _total(self, link: Link) -> int:
+        """Keys of the database; 0 where neither DBSIZE nor INFO is permitted."""
+        size, info = link.exchange([pack(b"DBSIZE"), pack(b"INFO", b"keyspace")])
+        if not isinstance(size, ResponseError):
+            return int(size)
+        return 0 if isinstance(info, ResponseError) else keys_in(parse(info), self.db)
+
+
+@dataclass(slots=True)
+class _Page:
+    """One round trip: sizes of ``keys``, probes of ``wanted``, and the page behind ``cursor``."""
+
+    walk: Walk
+    keys: Sequence[bytes]
+    wanted: Sequence[bytes]
+    cursor: int
+    sizes: list[int | None] = field(init=False, default_factory=list)
+    probes: dict[bytes, Probe] = field(init=False, default_factory=dict)
+    chosen: Sequence[bytes] = field(init=False, default=())
+    next_cursor: int = field(init=False, default=0)
+    next_keys: list[bytes] = field(init=False, default_factory=list)
+    busy: float = field(init=False, default=0.0)
+    _folded: bool = field(init=False, default=False)
+
+    def fetch(self) -> None:
+        """Reads the page. A connection that was closed under us is replaced once; every command here only reads."""
+        try:
+            self._fetch()
+        except errors.ConnectionLost:
+            self._fetch()
+
+    def _fetch(self) -> None:
+        walk = self.walk
+        commands = [_MEMORY % (len(key), key) for key in self.keys] if walk._may_measure else []
+        measured = len(commands)
+        if walk._may_probe:
+            for key in self.wanted:
+                commands.append(_PTTL % (len(key), key))
+                commands.append(_TYPE % (len(key), key))
+        probed = len(commands)
+        if self.cursor:
+            commands.append(scan_command(self.cursor, walk.glob, walk.count))
+        with walk.open_link() as link:
+            if link.run_id() != walk._run_id:
+                raise errors.RESTARTED.error(walk.alias, time.time())
+            started = time.perf_counter()
+            replies = link.exchange(commands, self._fold)
+            self.busy += time.perf_counter() - started
+            if self.cursor:
+                self.next_cursor, self.next_keys = listed(replies[-1])
+            self._measure(replies[:measured])
+            self._probe(replies[measured:probed])
+        self._fold()
+
+    def _fold(self) -> None:
+        if not self._folded:
+            self._folded = True
+            if self.keys:
+                self.chosen = self.walk.choose(self.keys)
+
+    def _measure(self, replies: list[Reply]) -> None:
+        if not replies:
+            self.sizes = [None] * len(self.keys)
+        elif _PLAIN.issuperset(map(type, replies)):
+            self.sizes = replies
+        else:
+            self.sizes = [None if isinstance(reply, ResponseError) else reply for reply in replies]
+            self.walk._may_measure = not any(map(_is_forbidden, replies))
+
+    def _probe(self, replies: list[Reply]) -> None:
+        hits = misses = 0
+        for key, ttl, kind in zip(self.wanted, replies[::2], replies[1::2], strict=bool(replies)):
+            if _is_forbidden(ttl):
+                self.walk._may_probe = False
+            _is_forbidden(kind)
+            for reply, absent in ((ttl, -2), (kind, b"none")):
+                if not isinstance(reply, ResponseError):
+                    misses += reply == absent
+                    hits += reply != absent
+            if isinstance(ttl, ResponseError):
+                continue
+            if isinstance(kind, ResponseError):
+                name = "none" if ttl == -2 else ""
+            else:
+                name = "none" if ttl == -2 else kind.decode()
+            self.probes[key] = Probe(ttl / 1000 if ttl >= 0 else None, name)
+        if hits or misses:
+            self.walk.count_probes(hits, misses)
+
+
+def _is_forbidden(reply: Reply) -> bool:
+    """Whether the command as a whole is forbidden or unknown; a key out of bounds is not, any other error is raised."""
+    if not isinstance(reply, ResponseError):
+        return False
+    verdict = errors.judge(reply)
+    if verdict.kind not in (NotPermitted, Unsupported):
+        raise reply
+    return verdict is not errors.NO_ACCESS
