@@ -21,6 +21,10 @@ def server() -> Iterator[Server]:
     """The server behind the aliases of ``tests.settings``."""
     with running(settings.SOCKET) as started:
         yield started
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The directory of the run goes last: the test database is in it too."""
     shutil.rmtree(settings.RUN_DIR, ignore_errors=True)
 
 

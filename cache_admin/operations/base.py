@@ -72,6 +72,7 @@ class Step:
     done_bytes: int = 0
     skipped_keys: int = 0
     busy: float = 0.0  #: seconds the server was kept occupied, for gentle pacing
+    notes: tuple[str, ...] = ()  #: translated sentences that stay in the row's ``error`` when it is done
 
 
 class Kind:

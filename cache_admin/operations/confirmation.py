@@ -10,7 +10,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import AbstractUser
 from django.core import signing
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -23,7 +23,7 @@ from cache_admin.operations.base import Plan
 _SALT = "cache_admin.operations.confirmation"
 
 
-def token_for(plan: Plan, user: AbstractBaseUser) -> str:
+def token_for(plan: Plan, user: AbstractUser) -> str:
     """The confirmation of ``plan`` for ``user``: URL-safe text, good for ``CONFIRMATION_SECONDS`` and one use."""
     content = {
         "user": str(user.pk),
@@ -41,7 +41,7 @@ def token_for(plan: Plan, user: AbstractBaseUser) -> str:
     return signing.dumps(content, salt=_SALT, compress=True)
 
 
-def redeem(token: str, user: AbstractBaseUser, alias: str, *, typed: str = "") -> Plan:
+def redeem(token: str, user: AbstractUser, alias: str, *, typed: str = "") -> Plan:
     """The plan that was confirmed, with its nonce, ready for ``runner.start``.
 
     ``typed`` is what the user typed where ``plan.typed_name`` asks for it; it must be equal to the letter. Raises
@@ -78,7 +78,7 @@ def redeem(token: str, user: AbstractBaseUser, alias: str, *, typed: str = "") -
     return Plan(**content)
 
 
-def _audit(user: AbstractBaseUser, alias: str, sentence: str) -> None:
+def _audit(user: AbstractUser, alias: str, sentence: str) -> None:
     now = timezone.now()
     Operation.objects.create(
         kind="refused",

@@ -70,6 +70,7 @@ class Driver:
         self._row = Operation.objects.filter(pk=operation.pk, lease_owner=owner, state=Operation.State.RUNNING)
         self._watch = watch
         self._saved = self._looked = 0.0
+        self._notes: dict[str, None] = {}
 
     def run(self) -> None:
         """Runs to the end, whatever that is; never raises, but for a database that does not answer.
@@ -95,7 +96,7 @@ class Driver:
             logger.exception("Operation %s (%s) failed.", self.operation.pk, self.operation.kind)
             self._end(state.FAILED, _("Something unexpected went wrong; the log of the site has the details."))
         else:
-            self._end(state.DONE, "")
+            self._end(state.DONE, " ".join(self._notes))
 
     def _go(self) -> None:
         fast = self.operation.params.get("fast")
@@ -119,6 +120,7 @@ class Driver:
         row.done_keys += step.done_keys
         row.done_bytes += step.done_bytes
         row.skipped_keys += step.skipped_keys
+        self._notes |= dict.fromkeys(step.notes)
         if step.total is not None:
             row.total = step.total
 

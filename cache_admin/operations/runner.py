@@ -13,7 +13,7 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.auth.models import AbstractUser, AnonymousUser
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, OperationalError, connections, router, transaction
 from django.db.models import Q
@@ -27,7 +27,7 @@ from cache_admin.operations.base import Plan, kinds
 from cache_admin.operations.driving import LEASE, TERMINAL, Driver, Watch, logger, permitted
 
 State = Operation.State
-User = AbstractBaseUser | AnonymousUser
+User = AbstractUser | AnonymousUser
 _TRIM_CHUNK = 500
 _threads: dict[uuid.UUID, threading.Thread] = {}
 _lock = threading.Lock()

@@ -253,7 +253,7 @@ def test_an_abandoned_operation_is_taken_over_by_whoever_looks(operator: User, t
 def test_only_one_of_many_lookers_takes_over(operator: User, toy: Toy, threads: None) -> None:
     steps: list[int] = []
     toy.at = steps.append
-    operation, _ = runner.begin(toy_plan(3), operator)
+    runner.begin(toy_plan(3), operator)
     Operation.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     in_parallel(4, lambda: runner.poll(Operation.objects.get()))
     wait_for(lambda: Operation.objects.get().state == "done")
