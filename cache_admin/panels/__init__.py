@@ -1,1 +1,1 @@
-"""Cards of the dashboard: facts turned into one card each."""
+"""Cards: one file and one template each. A card turns facts into one answer; its file name is its slug."""

@@ -1,0 +1,25 @@
+"""Does it throw away what is still wanted?"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.utils.translation import gettext_lazy as _
+
+from cache_admin.adapters.base import ServerInfo
+from cache_admin.monitoring.history import History
+from cache_admin.panels.base import panels
+from cache_admin.panels.charts import Chart, Line
+from cache_admin.panels.servers import ServerPanel
+
+
+class Evictions(ServerPanel):
+    title: ClassVar[Any] = _("Evictions and expirations")
+    position: ClassVar[int] = 70
+
+    def figures(self, info: ServerInfo, history: History) -> dict[str, Any]:
+        lines = Line(_("Evicted"), history.evictions), Line(_("Expired"), history.expirations)
+        return {"chart": Chart.of(history, "rate", *lines)}
+
+
+panels.register("evictions", Evictions())

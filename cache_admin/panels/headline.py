@@ -1,0 +1,21 @@
+"""The verdict on an alias, beside its name."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from cache_admin.adapters.base import Adapter
+from cache_admin.monitoring import findings, history, sampler
+from cache_admin.panels.base import Panel, panels
+
+
+class Headline(Panel):
+    place: ClassVar[Any] = "head"
+    requires: ClassVar[str] = "can_tell_server"
+
+    def context(self, adapter: Adapter) -> dict[str, Any]:
+        reading = sampler.reading(adapter.alias)
+        return {"reading": reading, "verdict": findings.verdict(reading, history.series(reading))}
+
+
+panels.register("headline", Headline())

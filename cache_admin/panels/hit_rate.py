@@ -1,0 +1,33 @@
+"""Is it worth having?"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.utils.translation import gettext_lazy as _
+
+from cache_admin.adapters.base import ServerInfo
+from cache_admin.monitoring.history import History
+from cache_admin.panels.base import panels
+from cache_admin.panels.charts import Chart, Line
+from cache_admin.panels.servers import ServerPanel
+
+
+class HitRate(ServerPanel):
+    title: ClassVar[Any] = _("Hit rate")
+    position: ClassVar[int] = 30
+
+    def figures(self, info: ServerInfo, history: History) -> dict[str, Any]:
+        return {
+            "lifetime": lifetime_hit_rate(info),
+            "chart": Chart.of(history, "percent", Line(_("Hit rate"), history.hit_rate), top=100),
+        }
+
+
+def lifetime_hit_rate(info: ServerInfo) -> float | None:
+    """Hits of all look-ups since the server started, 0 to 1; the one figure there is before two readings."""
+    lookups = (info.hits or 0) + (info.misses or 0)
+    return (info.hits or 0) / lookups if lookups else None
+
+
+panels.register("hit_rate", HitRate())

@@ -1,0 +1,32 @@
+"""How full is it?"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.utils.translation import gettext_lazy as _
+
+from cache_admin.adapters.base import ServerInfo
+from cache_admin.monitoring.history import History
+from cache_admin.panels.base import panels
+from cache_admin.panels.charts import Chart, Line
+from cache_admin.panels.servers import ServerPanel
+
+#: Below this share of the limit the chart leaves the limit out, or the course of the memory would be a flat line.
+LIMIT_IN_SIGHT = 0.4
+
+
+class Memory(ServerPanel):
+    title: ClassVar[Any] = _("Memory")
+    position: ClassVar[int] = 20
+
+    def figures(self, info: ServerInfo, history: History) -> dict[str, Any]:
+        limit = info.memory_limit
+        share = info.memory / limit if info.memory is not None and limit else None
+        lines = [Line(_("Used"), history.memory)]
+        if limit and share is not None and share >= LIMIT_IN_SIGHT:
+            lines.append(Line(_("Limit"), (float(limit),) * len(history.at), dashed=True))
+        return {"share": share, "chart": Chart.of(history, "bytes", *lines)}
+
+
+panels.register("memory", Memory())

@@ -1,0 +1,24 @@
+"""How busy is it?"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.utils.translation import gettext_lazy as _
+
+from cache_admin.adapters.base import ServerInfo
+from cache_admin.monitoring.history import History
+from cache_admin.panels.base import panels
+from cache_admin.panels.charts import Chart, Line
+from cache_admin.panels.servers import ServerPanel
+
+
+class OperationsPerSecond(ServerPanel):
+    title: ClassVar[Any] = _("Operations per second")
+    position: ClassVar[int] = 50
+
+    def figures(self, info: ServerInfo, history: History) -> dict[str, Any]:
+        return {"chart": Chart.of(history, "rate", Line(_("Operations"), history.operations))}
+
+
+panels.register("operations_per_second", OperationsPerSecond())

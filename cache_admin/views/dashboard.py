@@ -1,0 +1,40 @@
+"""The page of one alias, which touches no cache, and its cards, which each do."""
+
+from __future__ import annotations
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from cache_admin.panels import base as cards
+from cache_admin.views.base import CacheView
+
+
+class Dashboard(CacheView):
+    template_name = "cache_admin/dashboard.html"
+    tab = "dashboard"
+    title = gettext_lazy("Dashboard")
+
+    def get(self, request: HttpRequest, alias: str) -> HttpResponse:
+        assert self.adapter is not None  # noqa: S101
+        shown = [panel for panel in cards.all_panels() if self.allowed(panel.permission)]
+        return self.render({"cards": [(panel, cards.why_disabled(panel, self.adapter)) for panel in shown]})
+
+
+class Card(CacheView):
+    """The inside of one card."""
+
+    template_name = "cache_admin/_card.html"
+
+    def get(self, request: HttpRequest, alias: str, slug: str) -> HttpResponse:
+        assert self.adapter is not None  # noqa: S101
+        cards.discover()
+        try:
+            panel = cards.panels.get(slug)
+        except LookupError as error:
+            raise Http404(str(error)) from error
+        if not self.allowed(panel.permission):
+            raise PermissionDenied(_("You do not have the permission cache_admin.%s.") % panel.permission)
+        card = cards.card(panel, self.adapter)
+        return self.render({**(card.context or {}), "panel": panel, "card": card})

@@ -1,0 +1,22 @@
+"""All aliases on one page, each in a row that loads by itself, and the last operations."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy
+
+from cache_admin.adapters import adapter, aliases
+from cache_admin.models import Operation
+from cache_admin.views.base import CacheView
+
+OPERATIONS = 5
+
+
+class Overview(CacheView):
+    template_name = "cache_admin/overview.html"
+    fragment_name = "cache_admin/_last_operations.html"
+    title = gettext_lazy("Caches")
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        last = list(Operation.objects.all()[:OPERATIONS]) if self.allowed("view_audit") else []
+        return self.render({"rows": [adapter(alias) for alias in aliases()], "operations": last})
