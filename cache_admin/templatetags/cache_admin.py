@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 from django import template
@@ -13,7 +14,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from cache_admin import keys
-from cache_admin.keyspace.report import Estimate
+from cache_admin.adapters.base import Adapter
+from cache_admin.keyspace.report import TTL_EDGES, Estimate, PatternStats
+from cache_admin.views.naming import Name, name_of
 
 register = template.Library()
 Figure = float | Estimate | None
@@ -52,6 +55,18 @@ def _with_unit(value: float, unit: str) -> str:
     if not unit:
         return number_format(round(value), force_grouping=True)
     return f"{number_format(round(value, 1), decimal_pos=1)}\u00a0{unit}"
+
+
+@register.filter
+def rate(figure: Figure) -> str:
+    """So many per second: "0/s", "3.2/s", "1.2 k/s"; an em dash for unknown."""
+    value = _value(figure)
+    if value is None:
+        return "—"
+    if 0 < value < 0.05:
+        return _("under 0.1/s")
+    text = number_format(value, decimal_pos=1) if 0 < value < 9.95 else count(value)
+    return _("%(number)s/s") % {"number": text}
 
 
 @register.filter
@@ -162,3 +177,22 @@ def cache_url(context: dict[str, Any], name: str, *args: Any) -> str:
     """URL of a page of this package on the admin site that renders: ``{% cache_url "patterns" alias %}``."""
     site = context.get("site_name", "admin")
     return reverse(f"{site}:cache_admin_{name}", args=args, current_app=site)
+
+
+@register.filter
+def named(raw: bytes, adapter: Adapter) -> Name:
+    """The name of a raw key of an adapter's alias, masked where it is a secret."""
+    return name_of(adapter, raw)
+
+
+@register.filter
+def ttl_bars(stats: PatternStats) -> list[tuple[str, float, int, int, int]]:
+    """The expiry histogram: (label, share, x, y, height) of each bar, drawn in 74 by 17 units; the last is "never"."""
+    labels = [_("under %s") % seconds(TTL_EDGES[0])]
+    labels += [f"{seconds(low)} to {seconds(high)}" for low, high in pairwise(TTL_EDGES)]
+    labels += [_("over %s") % seconds(TTL_EDGES[-1]), _("never")]
+    bars = []
+    for i, (label, share) in enumerate(zip(labels, (*stats.ttl_buckets, stats.no_expiry.value), strict=True)):
+        height = max(1, round(share * 16)) if share else 0
+        bars.append((label, share, i * 9 + 2 * (i == len(labels) - 1), 17 - height, height))
+    return bars

@@ -1,0 +1,54 @@
+"""What the pages that read a census share: the report or the reason there is none, and the full scan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django_htmx.http import trigger_client_event
+
+from cache_admin.exceptions import CacheAdminError, OperationConflict
+from cache_admin.keyspace.report import Report
+from cache_admin.models import Operation
+from cache_admin.operations import runner
+from cache_admin.views.base import CacheView, is_fragment_request
+from cache_admin.views.operation import progress
+
+
+class CensusPage(CacheView):
+    """A page over the report of one alias; without a report it says why, with status 200."""
+
+    error = ""
+
+    def report(self) -> Report | None:
+        from cache_admin.keyspace import reports
+
+        try:
+            return reports.current(self.cache.alias)
+        except CacheAdminError as error:
+            self.error = str(error)
+            return None
+
+    def fragment_context(self) -> dict[str, Any]:
+        context = super().fragment_context()
+        scan = Operation.objects.filter(kind="census", alias=context["alias"], state=Operation.State.RUNNING).first()
+        return {**context, "scan": scan, **(progress(scan) if scan else {})}
+
+
+class CensusStart(CacheView):
+    """Starts a scan of everything, or leads to the one that runs. For htmx the answer is the progress, in place."""
+
+    def post(self, request: HttpRequest, alias: str) -> HttpResponse:
+        from cache_admin.operations import census
+
+        try:
+            operation = runner.start(census.plan(alias, fast="fast" in request.POST), request.user)
+        except OperationConflict as error:
+            operation = Operation.objects.get(pk=error.operation_id)
+        if not is_fragment_request(request):
+            return redirect(self.url("operation", operation.pk))
+        response = self.render(progress(operation), template="cache_admin/_operation.html")
+        if not operation.is_active:
+            trigger_client_event(response, "ca:operation-over")
+        return response

@@ -1,0 +1,97 @@
+"""One operation: what it does, how far it is, how it ended; cancel and resume."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django_htmx.http import trigger_client_event
+
+from cache_admin.exceptions import CacheAdminError
+from cache_admin.models import Operation
+from cache_admin.operations import runner
+from cache_admin.views.base import CacheView, is_fragment_request
+
+
+def progress(row: Operation) -> dict[str, Any]:
+    """Context of ``_operation.html``. ``rate`` is keys looked at per second since the start, ``remaining`` seconds."""
+    elapsed = ((row.finished or timezone.now()) - row.created).total_seconds()
+    rate = row.scanned / elapsed if row.is_active and row.scanned and elapsed >= 1 else None
+    return {
+        "operation": row,
+        "alias": row.alias,
+        "running": row.state == row.State.RUNNING,
+        "interrupted": row.state == row.State.INTERRUPTED,
+        "elapsed": elapsed,
+        "rate": rate,
+        "share": min(1.0, row.scanned / row.total) if row.total else None,
+        "remaining": max(0, row.total - row.scanned) / rate if rate and row.total else None,
+    }
+
+
+class OperationView(CacheView):
+    """Base of the views on one operation: whoever started it, and the readers of the audit, may see it."""
+
+    template_name = "cache_admin/operation.html"
+    fragment_name = "cache_admin/_operation.html"
+    tab = "operations"
+    title = gettext_lazy("Operation")
+    operation: Operation
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().setup(request, *args, **kwargs)
+        self.error = ""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if self.allowed("view_cache"):
+            self.operation = get_object_or_404(Operation, pk=kwargs["pk"])
+            if self.operation.user_id != request.user.pk and not self.allowed("view_audit"):
+                raise PermissionDenied(_("You do not have the permission cache_admin.view_audit."))
+        return super().dispatch(request, *args, **kwargs)
+
+    def fragment_context(self) -> dict[str, Any]:
+        return {**super().fragment_context(), **progress(self.operation), "error": self.error}
+
+    def answer(self) -> HttpResponse:
+        """The fragment for htmx, which is told once the operation is over; else the operation's page."""
+        if not is_fragment_request(self.request):
+            return self.render() if self.error else redirect(self.url("operation", self.operation.pk))
+        response = self.render()
+        if not self.operation.is_active:
+            trigger_client_event(response, "ca:operation-over")
+        return response
+
+
+class OperationPage(OperationView):
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        return self.render()
+
+
+class OperationProgress(OperationView):
+    """Asked every second by the page. A POST, because it takes over an operation whose process has died."""
+
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        self.operation = runner.poll(self.operation)
+        return self.answer()
+
+
+class OperationCancel(OperationView):
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        self.operation = runner.cancel(self.operation, request.user)
+        return self.answer()
+
+
+class OperationResume(OperationView):
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        try:
+            self.operation = runner.resume(self.operation, request.user)
+        except CacheAdminError as error:
+            self.error = str(error)
+        return self.answer()

@@ -1,0 +1,85 @@
+"""Who changed what, when and why: all operations, newest first."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.dateparse import parse_date
+from django.utils.translation import gettext_lazy
+
+from cache_admin.models import Operation
+from cache_admin.views.base import CacheView
+from cache_admin.views.export import csv_response
+from cache_admin.views.listing import page_of, query
+
+FILTERS = ("alias", "kind", "username")
+EXPORT_FIELDS = (
+    *("id", "created", "finished", "username", "alias", "kind", "state", "summary", "reason"),
+    *("planned_keys", "done_keys", "planned_bytes", "done_bytes", "skipped_keys", "error"),
+)
+EXPORT_ROWS = 10_000
+
+
+class OperationList(CacheView):
+    """Without ``view_audit`` a user sees the operations that he started himself."""
+
+    tab = "operations"
+    title = gettext_lazy("Operations")
+
+    def visible(self) -> QuerySet[Operation]:
+        """Every operation this user may know of."""
+        rows = Operation.objects.all()
+        return rows if self.allowed("view_audit") else rows.filter(user=self.request.user.pk)
+
+    def chosen(self) -> QuerySet[Operation]:
+        """Those that the query string asks for."""
+        given = {name: value for name in FILTERS if (value := self.request.GET.get(name, "").replace("\0", ""))}
+        rows = self.visible().filter(**given)
+        if day := self.day():
+            begin = timezone.make_aware(datetime.combine(day, time()))
+            rows = rows.filter(created__gte=begin, created__lt=begin + timedelta(days=1))
+        return rows
+
+    def day(self) -> date | None:
+        """The day of ``?date=``, or ``None`` for anything that is no day."""
+        try:
+            day = parse_date(self.request.GET.get("date", ""))
+        except ValueError:
+            return None
+        return day if day and 1970 <= day.year < 9000 else None
+
+
+class Operations(OperationList):
+    template_name = "cache_admin/operations.html"
+    fragment_name = "cache_admin/_operations.html"
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return self.render(self.listing())
+
+    def listing(self) -> dict[str, Any]:
+        request, visible = self.request, self.visible().order_by()
+        today = timezone.localdate()
+        page = page_of(self.chosen(), request)
+        return {
+            "page": page,
+            "rows": page.object_list,
+            "page_query": query(request, page=None),
+            "export_query": query(request, page=None),
+            "filters": {name: request.GET.get(name, "") for name in (*FILTERS, "date")},
+            "filtered": any(request.GET.get(name) for name in (*FILTERS, "date")),
+            "choices": {name: visible.values_list(name, flat=True).distinct().order_by(name) for name in FILTERS},
+            "today": query(request, date=today.isoformat(), page=None),
+            "yesterday": query(request, date=(today - timedelta(days=1)).isoformat(), page=None),
+            "live": query(request),
+        }
+
+
+class OperationsExport(OperationList):
+    def get(self, request: HttpRequest) -> HttpResponse:
+        rows = self.chosen().values_list(*EXPORT_FIELDS)[:EXPORT_ROWS]
+        cells = ([cell.isoformat() if isinstance(cell, datetime) else cell for cell in row] for row in rows)
+        return csv_response("operations.csv", EXPORT_FIELDS, cells)

@@ -1,0 +1,14 @@
+/* A row that opens in place closes with a second click; htmx only opens. */
+(() => {
+  "use strict";
+  const detailOf = (link) => link.closest("tr").nextElementSibling.querySelector(".ca-detail");
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest(".ca-open");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (link.getAttribute("aria-expanded") !== "true") { link.setAttribute("aria-expanded", "true"); return; }
+    event.preventDefault();
+    event.stopPropagation();
+    link.setAttribute("aria-expanded", "false");
+    detailOf(link).replaceChildren();
+  }, true);
+})();
