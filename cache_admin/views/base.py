@@ -41,8 +41,9 @@ def is_fragment_request(request: HttpRequest) -> bool:
 class CacheView(View):
     """A page or fragment of the dashboard on one admin site.
 
-    ``kwargs["alias"]``, where the route has it, becomes ``self.adapter``. A subclass names ``permission`` (codename), its
-    ``template_name`` and, for a page that refreshes, the ``fragment_name`` that the page includes and htmx gets alone.
+    ``kwargs["alias"]``, where the route has it, becomes ``self.adapter``. A subclass names ``permission``
+    (codename), its ``template_name`` and, for a page that refreshes, the ``fragment_name`` that the page includes and
+    htmx gets alone.
     """
 
     site: AdminSite = default_site  # as_view(site=...) gives the one it is mounted on
@@ -62,6 +63,13 @@ class CacheView(View):
             except UnknownAlias as error:
                 raise Http404(str(error)) from error
         return super().dispatch(request, *args, **kwargs)
+
+    @property
+    def cache(self) -> Adapter:
+        """The adapter, in views whose route carries an alias."""
+        if self.adapter is None:
+            raise LookupError("the route of this view has no alias")
+        return self.adapter
 
     def allowed(self, codename: str) -> bool:
         """Whether the user holds a permission of this package."""
@@ -93,7 +101,7 @@ class CacheView(View):
             "can": {codename: self.allowed(codename) for codename in PERMISSIONS},
         }
 
-    def tabs(self, alias: str) -> list[tuple[str, str, str]]:
+    def tabs(self, alias: str) -> list[tuple[str, object, str]]:
         """(slug, label, URL) of the pages of one alias that exist and are permitted."""
         from cache_admin.views.routes import TABS
 

@@ -5,8 +5,42 @@ from __future__ import annotations
 from django.utils.translation import gettext_lazy as _
 
 from cache_admin.views.base import CacheView
+from cache_admin.views.census import CensusStart
+from cache_admin.views.dashboard import Card, Dashboard
+from cache_admin.views.find import Find, FindIn
+from cache_admin.views.invalidate import Invalidate, InvalidateConfirm, InvalidatePreview
+from cache_admin.views.key import Key, KeyChange
+from cache_admin.views.keys import Keys
+from cache_admin.views.large_keys import LargeKeys
+from cache_admin.views.operation import OperationCancel, OperationPage, OperationProgress, OperationResume
+from cache_admin.views.operations import Operations, OperationsExport
+from cache_admin.views.overview import Overview
+from cache_admin.views.patterns import Pattern, Patterns, PatternsExport
 
-ROUTES: list[tuple[str, type[CacheView], str]] = []
+ROUTES: list[tuple[str, type[CacheView], str]] = [
+    ("", Overview, "cache_changelist"),
+    ("find/", Find, "find"),
+    ("alias/<str:alias>/", Dashboard, "dashboard"),
+    ("alias/<str:alias>/cards/<slug:slug>/", Card, "card"),
+    ("alias/<str:alias>/find/", FindIn, "find_in"),
+    ("alias/<str:alias>/patterns/", Patterns, "patterns"),
+    ("alias/<str:alias>/patterns/export/<str:kind>/", PatternsExport, "patterns_export"),
+    ("alias/<str:alias>/patterns/<str:template>/", Pattern, "pattern"),
+    ("alias/<str:alias>/census/", CensusStart, "census_start"),
+    ("alias/<str:alias>/large-keys/", LargeKeys, "large_keys"),
+    ("alias/<str:alias>/keys/", Keys, "keys"),
+    ("alias/<str:alias>/keys/<str:token>/", Key, "key"),
+    ("alias/<str:alias>/keys/<str:token>/change/", KeyChange, "key_change"),
+    ("alias/<str:alias>/invalidate/", Invalidate, "invalidate"),
+    ("alias/<str:alias>/invalidate/preview/", InvalidatePreview, "invalidate_preview"),
+    ("alias/<str:alias>/invalidate/confirm/", InvalidateConfirm, "invalidate_confirm"),
+    ("operations/", Operations, "operations"),
+    ("operations/export/", OperationsExport, "operations_export"),
+    ("operations/<uuid:pk>/", OperationPage, "operation"),
+    ("operations/<uuid:pk>/progress/", OperationProgress, "operation_progress"),
+    ("operations/<uuid:pk>/cancel/", OperationCancel, "operation_cancel"),
+    ("operations/<uuid:pk>/resume/", OperationResume, "operation_resume"),
+]
 
 #: (slug = URL name, label, permission, whether the URL carries the alias)
 TABS: tuple[tuple[str, object, str, bool], ...] = (
