@@ -54,19 +54,29 @@ class Link:
             raise reply
         return reply
 
-    def exchange(self, commands: Sequence[bytes], meanwhile: Callable[[], None] | None = None) -> list[Reply]:
+    def exchange(
+        self,
+        commands: Sequence[bytes],
+        meanwhile: Callable[[], None] | None = None,
+        first: Callable[[Reply], None] | None = None,
+    ) -> list[Reply]:
         """Packed commands in one round trip (more only when they are very long); error replies stand in the list.
 
-        ``meanwhile`` is called while the server works.
+        ``meanwhile`` is called once while the server works, then ``first`` with the first reply as soon as it is here.
         """
         replies: list[Reply] = []
-        for part, data in _parts(commands):
-            self._owed += part
+        for number, data in _parts(commands):
+            self._owed += number
             self.connection.send_packed_command([data])
             if meanwhile:
                 meanwhile()
                 meanwhile = None
-            replies += self._receive(part)
+            if first:
+                replies += self._receive(1)
+                number -= 1
+                first(replies[0])
+                first = None
+            replies += self._receive(number)
         return replies
 
     def _receive(self, number: int) -> list[Reply]:

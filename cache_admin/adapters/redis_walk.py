@@ -56,9 +56,9 @@ class Walk:
     glob: bytes
     count: int
     db: int
-    _run_id: str = field(init=False, default="")
-    _may_measure: bool = field(init=False, default=True)
-    _may_probe: bool = field(init=False, default=True)
+    run_id: str = field(init=False, default="")
+    may_measure: bool = field(init=False, default=True)
+    may_probe: bool = field(init=False, default=True)
 
     def pages(self, cursor: int, run_id: str) -> Iterator[MeasuredPage]:
         """Pages from ``cursor`` on, or from the start where ``run_id`` is not the server's.
@@ -66,24 +66,27 @@ class Walk:
         The last page answers the probes chosen for itself as well, since none follows.
         """
         with self.open_link() as link:
-            self._run_id = link.run_id()
-            if run_id != self._run_id:
+            self.run_id = link.run_id()
+            if run_id != self.run_id:
                 cursor = 0
             total = self._total(link)
             cursor, keys = listed(link.exchange([scan_command(cursor, self.glob, self.count)])[0])
-        wanted: Sequence[bytes] = ()
+        page = _Page(self, keys, cursor, self.measures(keys))
         while True:
-            page = _Page(self, keys, wanted, cursor)
             page.fetch()
-            if not cursor and page.chosen:
-                last = _Page(self, (), page.chosen, 0)
+            if not page.cursor and page.chosen:
+                last = _Page(self, wanted=page.chosen)
                 last.fetch()
                 page.probes.update(last.probes)
                 page.busy += last.busy
-            yield MeasuredPage(cursor, keys, page.sizes, page.probes, page.busy, self._run_id, total)
-            if not cursor:
+            yield MeasuredPage(page.cursor, page.keys, page.sizes, page.probes, page.busy, self.run_id, total)
+            if not page.cursor:
                 return
-            cursor, keys, wanted = page.next_cursor, page.next_keys, page.chosen
+            page = _Page(self, page.next_keys, page.next_cursor, page.next_measures, page.chosen)
+
+    def measures(self, keys: Sequence[bytes]) -> list[bytes]:
+        """The packed commands that measure a page; none once they turned out to be forbidden."""
+        return [_MEMORY % (len(key), key) for key in keys] if self.may_measure else []
 
     def _total(self, link: Link) -> int:
         """Keys of the database; 0 where neither DBSIZE nor INFO is permitted."""
@@ -95,19 +98,24 @@ class Walk:
 
 @dataclass(slots=True)
 class _Page:
-    """One round trip: sizes of ``keys``, probes of ``wanted``, and the page behind ``cursor``."""
+    """One round trip: the listing behind ``cursor``, sizes of ``keys``, probes of ``wanted``.
+
+    The listing comes first, so that the next page's commands are packed while the server still measures this one.
+    """
 
     walk: Walk
-    keys: Sequence[bytes]
-    wanted: Sequence[bytes]
-    cursor: int
-    sizes: list[int | None] = field(init=False, default_factory=list)
-    probes: dict[bytes, Probe] = field(init=False, default_factory=dict)
-    chosen: Sequence[bytes] = field(init=False, default=())
-    next_cursor: int = field(init=False, default=0)
-    next_keys: list[bytes] = field(init=False, default_factory=list)
-    busy: float = field(init=False, default=0.0)
-    _folded: bool = field(init=False, default=False)
+    keys: Sequence[bytes] = ()
+    cursor: int = 0
+    measures: Sequence[bytes] = ()
+    wanted: Sequence[bytes] = ()
+    sizes: Sequence[int | None] = ()
+    probes: dict[bytes, Probe] = field(default_factory=dict)
+    chosen: Sequence[bytes] = ()
+    next_cursor: int = 0
+    next_keys: Sequence[bytes] = ()
+    next_measures: Sequence[bytes] = ()
+    busy: float = 0.0
+    _folded: bool = False
 
     def fetch(self) -> None:
         """Reads the page. A connection that was closed under us is replaced once; every command here only reads."""
@@ -118,26 +126,25 @@ class _Page:
 
     def _fetch(self) -> None:
         walk = self.walk
-        commands = [_MEMORY % (len(key), key) for key in self.keys] if walk._may_measure else []
-        measured = len(commands)
-        if walk._may_probe:
-            for key in self.wanted:
-                commands.append(_PTTL % (len(key), key))
-                commands.append(_TYPE % (len(key), key))
-        probed = len(commands)
-        if self.cursor:
-            commands.append(scan_command(self.cursor, walk.glob, walk.count))
+        listing = [scan_command(self.cursor, walk.glob, walk.count)] if self.cursor else []
+        measures = self.measures if walk.may_measure else []
+        commands = [*listing, *measures]
+        probes = len(commands)
+        for key in self.wanted if walk.may_probe else ():
+            commands += _PTTL % (len(key), key), _TYPE % (len(key), key)
         with walk.open_link() as link:
-            if link.run_id() != walk._run_id:
+            if link.run_id() != walk.run_id:
                 raise errors.RESTARTED.error(walk.alias, time.time())
             started = time.perf_counter()
-            replies = link.exchange(commands, self._fold)
+            replies = link.exchange(commands, self._fold, self._look_ahead if listing else None)
             self.busy += time.perf_counter() - started
-            if self.cursor:
-                self.next_cursor, self.next_keys = listed(replies[-1])
-            self._measure(replies[:measured])
-            self._probe(replies[measured:probed])
+            self._measure(replies[len(listing) : probes])
+            self._probe(replies[probes:])
         self._fold()
+
+    def _look_ahead(self, reply: Reply) -> None:
+        self.next_cursor, self.next_keys = listed(reply)
+        self.next_measures = self.walk.measures(self.next_keys)
 
     def _fold(self) -> None:
         if not self._folded:
@@ -152,13 +159,13 @@ class _Page:
             self.sizes = replies
         else:
             self.sizes = [None if isinstance(reply, ResponseError) else reply for reply in replies]
-            self.walk._may_measure = not any(map(_is_forbidden, replies))
+            self.walk.may_measure = not any(map(_is_forbidden, replies))
 
     def _probe(self, replies: list[Reply]) -> None:
         hits = misses = 0
         for key, ttl, kind in zip(self.wanted, replies[::2], replies[1::2], strict=bool(replies)):
             if _is_forbidden(ttl):
-                self.walk._may_probe = False
+                self.walk.may_probe = False
             _is_forbidden(kind)
             for reply, absent in ((ttl, -2), (kind, b"none")):
                 if not isinstance(reply, ResponseError):
