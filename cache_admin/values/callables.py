@@ -28,6 +28,8 @@ KNOWN = frozenset(
         "django.utils.safestring.SafeData",
         "django.utils.safestring.SafeString",
         "fractions.Fraction",
+        "http.cookies.Morsel",
+        "http.cookies.SimpleCookie",
         *(f"pathlib.{name}" for name in ("PosixPath", "PurePosixPath", "PureWindowsPath", "WindowsPath")),
         "pytz._UTC",
         "pytz._p",

@@ -79,8 +79,8 @@ def _read(data: bytes, hint: str, budget: Budget, whole: bool) -> tuple[str, Rea
         return "json", document
     if (text := _text(data, whole)) is not None:
         return "text", Reading(text)
-    if hint == "pickle":
-        return _pickle(pickles.read(data, budget, whole))
+    if hint == "pickle" and (found := pickles.read(data, budget, whole)).item is not Missing.VALUE:
+        return _pickle(found)
     if whole and not hint:
         found = messagepack.read(data, replace(budget), whole)
         if not found.problem and isinstance(found.item, Container):
@@ -89,7 +89,7 @@ def _read(data: bytes, hint: str, budget: Budget, whole: bool) -> tuple[str, Rea
 
 
 def _pickle(found: Reading) -> tuple[str, Reading]:
-    return "bytes" if found.item is Missing.VALUE else f"pickle {found.protocol}", found
+    return f"pickle {found.protocol}", found
 
 
 def _text(data: bytes, whole: bool) -> str | None:

@@ -132,6 +132,8 @@ def _zstd(data: bytes, limit: int) -> Opened:
         decoder = library.ZstdDecompressor(max_window_size=WINDOW_LIMIT)
         out: bytes = decoder.stream_reader(data).read(limit)
     except library.ZstdError as error:
+        if "memory" in str(error):
+            raise CannotOpen(_("compressed with zstd; needs more memory than a preview may use")) from None
         raise Corrupt from error
     return out, len(out) >= size, 0
 

@@ -175,7 +175,9 @@ class Machine:
         """What the stack holds: of a whole pickle its one value; of a part, open containers with what they got."""
         while len(self.levels) > 1:
             unfinished = self.levels.pop()
-            if unfinished and not (self.stack and give(self.stack[-1], unfinished)):
+            if unfinished and self.stack and takes_more(self.stack[-1]):
+                give(self.stack[-1], unfinished)
+            elif unfinished:
                 self.push(Container("tuple", unfinished))
             if len(self.stack) > 1 and is_state(*self.stack[-2:]):
                 self.build()
@@ -184,22 +186,25 @@ class Machine:
             if is_state(*bottom[-2:]):
                 self.build()
                 continue
-            owner = next((i for i in range(len(bottom) - 2, -1, -1) if give(bottom[i], bottom[i + 1 :])), None)
+            owner = next((i for i in range(len(bottom) - 2, -1, -1) if takes_more(bottom[i])), None)
             if owner is None:
                 return Container("tuple", bottom)
+            give(bottom[owner], bottom[owner + 1 :])
             del bottom[owner + 1 :]
         return bottom[0] if bottom else Missing.VALUE
 
 
-def give(owner: object, items: list[object]) -> bool:
-    """Adds items that were meant for the owner when the pickle broke off. False where it can take none."""
-    if isinstance(owner, Container) and owner.kind not in {"tuple", "frozenset"}:
+def takes_more(owner: object) -> bool:
+    """Whether items can be added to what stands on the stack."""
+    return isinstance(owner, Call) or (isinstance(owner, Container) and owner.kind not in {"tuple", "frozenset"})
+
+
+def give(owner: object, items: list[object]) -> None:
+    """Adds items that were meant for the owner when the pickle broke off."""
+    if isinstance(owner, Container):
         owner.items += items
     elif isinstance(owner, Call):
         owner.appended += items
-    else:
-        return False
-    return True
 
 
 def is_state(owner: object, item: object) -> bool:

@@ -59,7 +59,7 @@ class Outline:
     def _children(self, children: Iterator[tuple[str, object, bool]], path: str, depth: int) -> Iterator[Node]:
         rows = list(children)
         for i, (label, item, secret) in enumerate(rows):
-            if depth + 1 >= MAX_DEPTH or self.budget.nodes - self._reserved <= 1:
+            if depth + 1 >= MAX_DEPTH or self.budget.nodes - self._reserved <= 1 or self.budget.late:
                 self.cut = True
                 text = ngettext("%d more, not shown", "%d more, not shown", len(rows) - i) % (len(rows) - i)
                 yield Node("cut", "", text)
@@ -89,7 +89,8 @@ class Outline:
             yield f"({i})", item, False
         for name, value in pairs(call.kwargs.items if call.kwargs else []):
             yield self.label(name), value, self.mask.field(name)
-        for name, value in call.fields():
+        # A queryset's rows before the long story of its query.
+        for name, value in sorted(call.fields(), key=lambda field: field[0] != "_result_cache"):
             if name not in _BOOKKEEPING or not isinstance(name, str):
                 yield self.label(name), value, self.mask.field(name)
         for i, item in enumerate(call.appended):

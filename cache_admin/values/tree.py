@@ -63,8 +63,12 @@ class Budget:
     deadline: float = field(default_factory=lambda: monotonic() + MAX_SECONDS)
 
     @property
+    def late(self) -> bool:
+        return monotonic() > self.deadline
+
+    @property
     def spent(self) -> bool:
-        return self.operations <= 0 or monotonic() > self.deadline
+        return self.operations <= 0 or self.late
 
 
 def visible(content: str | bytes, limit: int = MAX_TEXT) -> str:
