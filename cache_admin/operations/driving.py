@@ -71,6 +71,7 @@ class Driver:
         self._watch = watch
         self._saved = self._looked = 0.0
         self._notes: dict[str, None] = {}
+        self._cursor_moved = False  # a census's is long, and seldom new
 
     def run(self) -> None:
         """Runs to the end, whatever that is; never raises, but for a database that does not answer.
@@ -115,6 +116,7 @@ class Driver:
 
     def _add(self, step: Step) -> None:
         row = self.operation
+        self._cursor_moved = self._cursor_moved or step.cursor is not row.cursor
         row.cursor = step.cursor
         row.scanned += step.scanned
         row.done_keys += step.done_keys
@@ -126,8 +128,9 @@ class Driver:
 
     def _progress(self) -> dict[str, Any]:
         row = self.operation
-        return {
-            "cursor": row.cursor,
+        cursor = {"cursor": row.cursor} if self._cursor_moved else {}
+        self._cursor_moved = False
+        return cursor | {
             "scanned": row.scanned,
             "total": row.total,
             "done_keys": row.done_keys,

@@ -41,7 +41,7 @@ class _Heap:
 
 
 class _Heaps:
-    """Keys by protected family and pattern."""
+    """Keys by family and pattern."""
 
     def __init__(self, cache: Adapter) -> None:
         self._strip = cache.codec.strip
@@ -93,7 +93,8 @@ class Look:
     total: int = 0
     low: int = 0  #: 95 % interval of ``keys``
     high: int = 0
-    families: frozenset[str] = frozenset()  #: of protected keys that would change
+    families: frozenset[str] = frozenset()  #: of the keys that would change
+    protected: int = 0  #: protected keys that would change
     going: tuple[PatternShare, ...] = ()
     staying: tuple[PatternShare, ...] = ()
 
@@ -106,7 +107,7 @@ class _Sorter:
         self.selection = selection
         self.include_protected = include_protected
         self.going, self.protected, self.outside = _Heaps(cache), _Heaps(cache), _Heaps(cache)
-        self.keys = self.size = 0
+        self.keys = self.size = self.protected_keys = 0
         self.families: set[str] = set()
 
     def sort(self, keys: Iterable[tuple[bytes, int | None]], *, chosen: bool = False) -> None:
@@ -121,11 +122,16 @@ class _Sorter:
                 if owns(raw):
                     outside.append(item)
                 continue
-            family = catalogue.protected(strip(raw)) or ""
-            if family and not self.include_protected:
+            name = strip(raw)
+            kind = catalogue.family(name)
+            family = kind.name if kind else ""
+            protected = catalogue.protected(name)
+            if protected and not self.include_protected:
                 stays.setdefault(family, []).append(item)
-            else:
-                goes.setdefault(family, []).append(item)
+                continue
+            goes.setdefault(family, []).append(item)
+            if protected:
+                self.protected_keys += 1
         for family, items in goes.items():
             self.going.add(family, items)
             self.keys += len(items)
@@ -171,6 +177,7 @@ def look(cache: Adapter, selection: Selection, *, include_protected: bool, budge
         interval = estimates.count(matched, max(1, found.scanned), found.total)
         found.low, found.high = named + math.floor(interval.low), named + math.ceil(interval.high)
     found.families = frozenset(sorter.families)
+    found.protected = round(sorter.protected_keys * scale)
     found.going = sorter.going.shares(scale)
     found.staying = sorter.protected.shares(scale, protected=True) + sorter.outside.shares(scale)
     return found

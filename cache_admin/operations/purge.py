@@ -143,8 +143,8 @@ def _warnings(cache: Adapter, selection: Selection, found: Look, signs_out: bool
     warnings = []
     if signs_out:
         warnings.append(_("These are the sessions of this site: everybody is signed out, you too."))
-    elif found.families:
-        warnings.append(_("Protected keys go as well: %(families)s.") % {"families": ", ".join(sorted(found.families))})
+    elif found.protected:
+        warnings.append(_("%(keys)s of them are protected.") % {"keys": words.keys(found.protected, exact=found.exact)})
     if selection.whole_alias:
         warnings.append(
             _("This empties the alias %(alias)s: every key that begins with %(head)s. Other keys in the database stay.")
