@@ -203,7 +203,7 @@ class Folder:
 
 
 def _overlap(first: Segments, second: Segments) -> bool:
-    return all(a == b or a == WORD or b == WORD for a, b in zip(first, second, strict=True))
+    return all(a == b or WORD in (a, b) for a, b in zip(first, second, strict=True))
 
 
 def _decrease(counts: dict[T, int], key: T) -> None:

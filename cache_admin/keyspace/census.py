@@ -1,0 +1,269 @@
+"""Pages of a walk -> a report: the census of one alias, complete, interrupted or sampled.
+
+Names are folded while the server measures their page; what is left per key afterwards is adding up. Bytes are asked for
+every key, expiry and type for some only, for each costs two more commands: the first ``PROBES`` keys of a pattern, then
+every ``THIN``-th key. Keyspaces up to ``SMALL`` keys are probed whole, so their figures are exact.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from contextlib import closing
+from heapq import heapify, heappush, heappushpop
+from typing import Any, cast
+
+from django.utils.translation import gettext as _
+
+from cache_admin import conf
+from cache_admin.adapters.base import Adapter, MeasuredPage, Probe
+from cache_admin.keyspace.groups import Groups
+from cache_admin.keyspace.report import Report
+from cache_admin.keyspace.summary import Findings, summarise
+from cache_admin.keyspace.tally import Tally
+
+SMALL = 20_000
+PROBES = 200
+THIN = 50
+#: Probes beyond these, and beyond this share of the keys, are not made, however many patterns there are.
+MOST_PROBES = 10_000
+MOST_PROBES_SHARE = 0.05
+
+
+class Census:
+    """Adds up the pages of ``adapter.walk(census.choose, cursor=census.cursor, run_id=census.run_id)``.
+
+    ::
+
+        for page in adapter.walk(census.choose, cursor=census.cursor, run_id=census.run_id):
+            census.feed(page)
+        report = census.report()
+
+    It may stop after any page; :meth:`report` then tells what was seen so far, as a sample. :meth:`dump` and
+    :meth:`restore` carry it into another process.
+    """
+
+    def __init__(self, adapter: Adapter) -> None:
+        self.adapter = adapter
+        self.cursor = 0
+        self.run_id = ""
+        self.finished = False  #: the walk came to its end
+        self.scanned = 0
+        self.total = 0
+        self.started = time.time()
+        self.seconds = 0.0  #: spent walking, without pauses
+        self._restarted = False
+        self._chosen: tuple[Sequence[bytes], list[Tally], list[bool] | None] | None = None
+        self._reset()
+
+    def _reset(self) -> None:
+        settings = conf.current()
+        self._groups = Groups(self.adapter)
+        self._asked: dict[bytes, Tally] = {}
+        self._probes = 0
+        self._offset = 0
+        self._measured = False
+        self._most_large = settings.LARGE_KEYS
+        self._large: list[tuple[int, bytes]] = []
+        self._large_tallies: dict[bytes, Tally] = {}
+        self._large_probes: dict[bytes, Probe] = {}
+        self._ask_large: list[bytes] = []
+        self.scanned = 0
+        self.finished = False
+        self.started = time.time()
+        self.seconds = 0.0
+
+    # While the server measures
+
+    def choose(self, names: Sequence[bytes]) -> Sequence[bytes]:
+        """Folds the names of the page to come; returns the keys to probe. For :meth:`Adapter.walk`."""
+        began = time.perf_counter()
+        if not self.run_id and not self.total:
+            self.total = self.adapter.count()
+        tallies, mask = self._groups.place(names)
+        self._chosen = names, tallies, mask
+        if mask is not None:
+            names = [name for name, mine in zip(names, mask, strict=True) if mine]
+            tallies = [tally for tally, mine in zip(tallies, mask, strict=True) if mine]
+        probes = self._choose(names, tallies)
+        self.seconds += time.perf_counter() - began
+        return probes
+
+    def _choose(self, names: Sequence[bytes], tallies: Sequence[Tally]) -> list[bytes]:
+        chosen = self._ask_large
+        self._ask_large = []
+        if 0 < self.total <= SMALL:
+            asked = dict(zip(names, tallies, strict=True))
+        else:
+            asked = dict(zip(names[self._offset :: THIN], tallies[self._offset :: THIN], strict=True))
+            self._offset = (self._offset - len(names)) % THIN
+            hungry = {tally for tally in set(tallies) if tally.asked < PROBES}
+            if hungry and self._probes < MOST_PROBES + MOST_PROBES_SHARE * self.scanned:
+                for name, tally in zip(names, tallies, strict=True):
+                    if tally in hungry and tally.asked < PROBES:
+                        tally.asked += 1
+                        asked[name] = tally
+        self._asked.update(asked)
+        self._probes += len(asked)
+        return [*asked, *(key for key in chosen if key not in asked)]
+
+    # When it has measured
+
+    def feed(self, page: MeasuredPage) -> None:
+        """Adds up a page. Starts over when it comes from another server process than the page before."""
+        began = time.perf_counter()
+        chosen = self._chosen
+        self._chosen = None
+        if self.run_id and page.run_id != self.run_id:
+            self._reset()
+            self._restarted = True
+            chosen = None
+        self.run_id, self.cursor, self.total = page.run_id, page.cursor, page.total
+        if chosen is None or chosen[0] is not page.keys:
+            chosen = page.keys, *self._groups.place(page.keys)
+        self._add(page, *chosen[1:])
+        for key, probe in page.probes.items():
+            if key in self._large_tallies:
+                self._large_probes[key] = probe
+            if (tally := self._asked.pop(key, None)) is not None:
+                tally.end.probe(probe)
+        self.finished = page.cursor == 0
+        self.seconds += page.busy + time.perf_counter() - began
+
+    def _add(self, page: MeasuredPage, tallies: list[Tally], mask: list[bool] | None) -> None:
+        keys: Sequence[bytes] = page.keys
+        sizes = page.sizes
+        if None in sizes:
+            self._measured = self._measured or any(size is not None for size in sizes)
+            # Where sizes may be read, an own key without one is gone; a foreign one may as well be out of bounds.
+            rows = [
+                row
+                for row in zip(keys, tallies, sizes, mask or [True] * len(keys), strict=True)
+                if row[2] is not None or not self._measured or not row[3]
+            ]
+            keys, tallies = [row[0] for row in rows], [row[1] for row in rows]
+            sizes, mask = [row[2] or 0 for row in rows], [row[3] for row in rows]
+        elif keys:
+            self._measured = True
+        self.scanned += len(keys)
+        floor = self._large_floor
+        for i, (key, tally, size) in enumerate(zip(keys, tallies, cast("Sequence[int]", sizes), strict=True)):
+            tally.keys += 1
+            tally.size += size
+            tally.squares += size * size
+            if size > tally.floor:
+                tally.rank(key, size)
+            if size > floor and (mask is None or mask[i]):
+                self._keep_large(size, key, tally)
+                floor = self._large_floor
+
+    @property
+    def _large_floor(self) -> int:
+        """The size to beat for a place among the largest keys."""
+        if len(self._large) < self._most_large:
+            return -1
+        return self._large[0][0] if self._large else sys.maxsize
+
+    def _keep_large(self, size: int, key: bytes, tally: Tally) -> None:
+        """Puts a key among the largest, once."""
+        if key in self._large_tallies:
+            return
+        self._large_tallies[key] = tally
+        self._ask_large.append(key)
+        if len(self._large) < self._most_large:
+            heappush(self._large, (size, key))
+        else:
+            _size, gone = heappushpop(self._large, (size, key))
+            del self._large_tallies[gone]
+            self._large_probes.pop(gone, None)
+
+    # What it found
+
+    def report(self, *, complete: bool | None = None) -> Report:
+        """What was found up to now. ``complete=False`` makes a finished walk count as partial; an unfinished one
+        always does."""
+        findings = Findings(
+            adapter=self.adapter,
+            started=self.started,
+            seconds=self.seconds,
+            complete=self.finished and complete is not False,
+            scanned=self.scanned,
+            total=self.total,
+            measured=self._measured or not self.scanned,
+            own=self._groups.own,
+            foreign=self._groups.foreign,
+            large=sorted(self._large, reverse=True),
+            large_tallies=self._large_tallies,
+            large_probes=self._large_probes,
+            notes=tuple(self._notes()),
+        )
+        return summarise(findings)
+
+    def _notes(self) -> list[str]:
+        notes = []
+        if self._restarted:
+            notes.append(_("The server was restarted; the scan began again."))
+        if self.finished and self.total and self.scanned > self.total * 1.01:
+            notes.append(
+                _(
+                    "%(more)d keys more than there were at the start were met: new ones, or some met twice because the "
+                    "server was resizing its table."
+                )
+                % {"more": self.scanned - self.total}
+            )
+        return notes
+
+    # Carried into another process
+
+    def dump(self) -> dict[str, Any]:
+        """All that :meth:`restore` needs, as JSON. Probes on their way are lost."""
+        return {
+            "cursor": self.cursor,
+            "run_id": self.run_id,
+            "scanned": self.scanned,
+            "total": self.total,
+            "started": self.started,
+            "seconds": self.seconds,
+            "finished": self.finished,
+            "measured": self._measured,
+            "groups": self._groups.dump(),
+            "large": [[size, _text(key)] for size, key in self._large],
+            "large_probes": [[_text(key), probe.ttl, probe.type] for key, probe in self._large_probes.items()],
+        }
+
+    @classmethod
+    def restore(cls, adapter: Adapter, dumped: dict[str, Any]) -> Census:
+        """The census that was dumped, to be walked on from its cursor."""
+        census = cls(adapter)
+        for name in ("cursor", "run_id", "scanned", "total", "started", "seconds", "finished"):
+            setattr(census, name, dumped[name])
+        census._measured = dumped["measured"]
+        census._groups.restore(dumped["groups"])
+        census._large = [(size, b64decode(key)) for size, key in dumped["large"]]
+        heapify(census._large)
+        keys = [key for _size, key in census._large]
+        strip = adapter.codec.strip
+        census._large_tallies = dict(zip(keys, census._groups.own.place([strip(key) for key in keys]), strict=True))
+        census._large_probes = {b64decode(key): Probe(ttl, kind) for key, ttl, kind in dumped["large_probes"]}
+        return census
+
+
+def _text(raw: bytes) -> str:
+    return b64encode(raw).decode()
+
+
+def sample(adapter: Adapter, budget_ms: float, *, start: tuple[int, str] = (0, "")) -> Report:
+    """Walks for ``budget_ms`` and reports; complete and exact if that was enough for the whole keyspace.
+
+    ``start`` is a cursor and the ``run_id`` that it belongs to. Raises what :meth:`Adapter.walk` raises.
+    """
+    census = Census(adapter)
+    deadline = time.perf_counter() + budget_ms / 1000
+    with closing(adapter.walk(census.choose, cursor=start[0], run_id=start[1])) as pages:  # type: ignore[type-var]
+        for page in pages:
+            census.feed(page)
+            if time.perf_counter() > deadline:
+                break
+    return census.report(complete=start[0] == 0)

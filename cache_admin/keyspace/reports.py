@@ -1,0 +1,112 @@
+"""Where reports come from: stored censuses, or a sample at once.
+
+Readers always get an answer as long as the server gives one: a missing or locked table only means that there is no
+stored report.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import defaultdict
+from datetime import UTC, datetime
+
+from django.db import DatabaseError, transaction
+
+from cache_admin import conf
+from cache_admin.adapters import adapter
+from cache_admin.keyspace.census import sample
+from cache_admin.keyspace.report import Report
+from cache_admin.models import CensusReport
+
+KEEP = 20
+DELETE_BATCH = 100
+SAMPLE_SECONDS = 30.0
+
+logger = logging.getLogger(__name__)
+
+
+class _Memory:
+    """What this process remembers of one alias."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()  #: one computation at a time
+        self.sample: Report | None = None
+        self.sampled = 0.0  #: monotonic
+        self.stored: tuple[int, Report] | None = None  #: primary key and report
+
+
+_memories: defaultdict[str, _Memory] = defaultdict(_Memory)
+_memories_lock = threading.Lock()
+
+
+def current(alias: str) -> Report:
+    """The newest complete census if there is one, else a sample at most ``SAMPLE_SECONDS`` old.
+
+    Raises :class:`UnknownAlias`, and what reading the server raises when a sample is needed.
+    """
+    memory = _memory(alias)
+    with memory.lock:
+        stored = _latest(alias, memory)
+        if stored and stored.complete:
+            return stored
+        if memory.sample is None or time.monotonic() - memory.sampled > SAMPLE_SECONDS:
+            memory.sample = sample(adapter(alias), conf.current().SAMPLE_MILLISECONDS)
+            memory.sampled = time.monotonic()
+        return memory.sample
+
+
+def latest(alias: str) -> Report | None:
+    """The stored census of an alias: the newest complete one, else the newest; ``None`` where there is none."""
+    memory = _memory(alias)
+    with memory.lock:
+        return _latest(alias, memory)
+
+
+def save(report: Report) -> None:
+    """Stores a census and deletes all but the ``KEEP`` newest of its alias. Raises ``DatabaseError``."""
+    created = datetime.fromtimestamp(report.started + report.seconds, UTC)
+    CensusReport.objects.create(
+        alias=report.alias,
+        created=created,
+        complete=report.complete,
+        scanned=report.scanned,
+        total=report.total,
+        report=report.to_json(),
+    )
+    own = CensusReport.objects.filter(alias=report.alias)
+    old = list(own.order_by("-created", "-pk").values_list("pk", flat=True)[KEEP : KEEP + 10 * DELETE_BATCH])
+    for start in range(0, len(old), DELETE_BATCH):
+        own.filter(pk__in=old[start : start + DELETE_BATCH]).delete()
+
+
+def forget() -> None:
+    """Drops what this process remembers, so that the next reader looks again; for tests and after a purge."""
+    with _memories_lock:
+        _memories.clear()
+
+
+def _memory(alias: str) -> _Memory:
+    with _memories_lock:
+        return _memories[alias]
+
+
+def _latest(alias: str, memory: _Memory) -> Report | None:
+    try:
+        with transaction.atomic():
+            newest = (
+                CensusReport.objects.filter(alias=alias)
+                .order_by("-complete", "-created", "-pk")
+                .values_list("pk", flat=True)
+                .first()
+            )
+            if newest is None:
+                return None
+            if memory.stored is None or memory.stored[0] != newest:
+                row = CensusReport.objects.get(pk=newest)
+                memory.stored = newest, Report.from_json(row.report)
+            return memory.stored[1]
+    except (DatabaseError, CensusReport.DoesNotExist):
+        logger.warning("The stored censuses of %s cannot be read", alias, exc_info=True)
+        return None
