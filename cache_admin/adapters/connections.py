@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
+from cache_admin.adapters import errors
+
 #: Most bytes sent before the replies are read, so that neither side waits on a full socket for the other.
 SEND_BYTES = 256 * 1024
 
@@ -41,7 +43,12 @@ class Link:
                 self.close()
         if not self._open:
             self.connection.db = self.db = db
-            self.connection.connect()
+            try:
+                self.connection.connect()
+            except RedisConnectionError as error:
+                if errors.judge(error) is errors.LOST:
+                    raise errors.ClosedAtOnce from error
+                raise
             self._open = True
         elif self.db != db:
             self.call(b"SELECT", b"%d" % db)

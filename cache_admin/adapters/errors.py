@@ -35,6 +35,10 @@ _CERTIFICATES = {
 }
 
 
+class ClosedAtOnce(client.ConnectionError):
+    """A new connection did not outlive its greeting."""
+
+
 class ConnectionLost(Unavailable):
     """The server closed a connection in use; it may well answer on a new one."""
 
@@ -69,15 +73,23 @@ REFUSED = Verdict(
 )
 UNREACHABLE = Verdict(Unavailable, _("%(alias)s: the server cannot be reached since %(since)s."), silent=True)
 UNKNOWN_HOST = Verdict(Unavailable, _("%(alias)s: host not found. Check LOCATION."), silent=True)
-NOT_TLS = Verdict(Unavailable, _("%(alias)s: the server does not speak TLS on this port."), silent=True)
+NOT_TLS = Verdict(
+    Unavailable,
+    _("%(alias)s: no TLS handshake since %(since)s. Perhaps the server does not speak TLS on this port."),
+    silent=True,
+)
 LOST = Verdict(ConnectionLost, _("%(alias)s: the server closed the connection at %(since)s."))
+UNWELCOME = Verdict(
+    Unavailable,
+    _("%(alias)s: the server closed a new connection at once. Perhaps it has no free connections (maxclients)."),
+)
 GARBLED = Verdict(Unavailable, _("%(alias)s: the server sent something that is no Redis reply."))
 RESTARTED = Verdict(Unavailable, _("%(alias)s: the server was restarted; the listing must start again."))
 CROWDED = Verdict(
     Unavailable, _("%(alias)s: both connections of the dashboard to this server are in use. Try again in a moment.")
 )
 REJECTED = Verdict(Unavailable, _("%(alias)s: credentials rejected. Check the user name and password in LOCATION."))
-FULL = Verdict(Unavailable, _("%(alias)s: no free connections on the server (maxclients is reached)."))
+FULL = Verdict(Unavailable, _("%(alias)s: no free connections on the server (maxclients)."))
 LOADING = Verdict(Unavailable, _("%(alias)s: the server is loading its dataset. It answers when that is done."))
 MASTERDOWN = Verdict(Unavailable, _("%(alias)s: the replica lost its primary and refuses to show stale data."))
 NO_ACCESS = Verdict(NotPermitted, _("%(alias)s: not permitted: the server keeps this key from the dashboard's user."))
@@ -102,7 +114,7 @@ _CLASSES: tuple[tuple[type[Exception], Verdict], ...] = (
     (client.AskError, CLUSTER),
     (client.ClusterCrossSlotError, CLUSTER),
     (client.InvalidResponse, GARBLED),
-    (client.TimeoutError, TIMED_OUT),
+    (ClosedAtOnce, UNWELCOME),
 )
 _CODES = {
     "BUSY": Verdict(Unavailable, _("%(alias)s: the server is busy with a script.")),
@@ -172,12 +184,12 @@ def _connection(error: Exception) -> Verdict:
         if isinstance(cause, (ConnectionRefusedError, FileNotFoundError, PermissionError)):
             return REFUSED
         if isinstance(cause, TimeoutError):
-            return TIMED_OUT
+            return NOT_TLS if "handshake" in str(cause) else TIMED_OUT
         if isinstance(cause, (ConnectionResetError, BrokenPipeError)):
             return LOST
         if isinstance(cause, OSError):
             return UNREACHABLE
-    return LOST
+    return TIMED_OUT if isinstance(error, client.TimeoutError) else LOST
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
