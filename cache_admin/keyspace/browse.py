@@ -109,6 +109,8 @@ def browse(
                 part.done = True
     found = (Listed(key, size, probes.get(key)) for key, size in part.sizes.items())
     there = tuple(one for one in found if not (one.probe and one.probe.type == "none"))
+    if following and following.after:  # the SCAN page that is shown in part was looked at
+        scanned = min(scanned + SCAN_COUNT, total)
     return Listing(there, scanned, total, following)
 
 

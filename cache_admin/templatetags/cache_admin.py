@@ -93,7 +93,7 @@ def percent(share: Figure) -> str:
         return _("under 0.1\u00a0%")
     if 99.95 <= shown < 100:
         return _("over 99.9\u00a0%")
-    return f"{number_format(shown, decimal_pos=0 if shown in (0, 100) else 1)}\u00a0%"
+    return f"{number_format(round(shown, 1), decimal_pos=0 if shown in (0, 100) else 1)}\u00a0%"
 
 
 @register.filter
@@ -110,7 +110,7 @@ def seconds(value: float | None) -> str:
     if value is None:
         return "—"
     if value < 10:
-        return f"{number_format(value, decimal_pos=0 if value == int(value) else 1)}\u00a0s"
+        return f"{number_format(round(value, 1), decimal_pos=0 if value == int(value) else 1)}\u00a0s"
     parts = []
     rest = int(value)
     for unit, length in ((_("d"), 86_400), (_("h"), 3_600), (_("min"), 60), (_("s"), 1)):

@@ -2,33 +2,54 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django_htmx.http import trigger_client_event
 
+from cache_admin import conf
 from cache_admin.exceptions import CacheAdminError, OperationConflict
+from cache_admin.keyspace import reports
+from cache_admin.keyspace.census import sample
 from cache_admin.keyspace.report import Report
 from cache_admin.models import Operation
-from cache_admin.operations import runner
+from cache_admin.operations import census, runner
 from cache_admin.views.base import CacheView, is_fragment_request
 from cache_admin.views.operation import progress
 
 
 class CensusPage(CacheView):
-    """A page over the report of one alias; without a report it says why, with status 200."""
+    """A page over the report of one alias; without a report it says why, with status 200.
+
+    The report is the last complete scan where there is one; ``?sample`` takes a new sample instead.
+    """
 
     error = ""
 
     def report(self) -> Report | None:
-        from cache_admin.keyspace import reports
-
         try:
+            if "sample" in self.request.GET:
+                return sample(self.cache, conf.current().SAMPLE_MILLISECONDS)
             return reports.current(self.cache.alias)
         except CacheAdminError as error:
             self.error = str(error)
             return None
+
+    def about(self, report: Report | None) -> dict[str, Any]:
+        """Context of the report itself: what it is worth now. A complete scan is kept, so it may have aged."""
+        if report is None:
+            return {"report": None, "error": self.error}
+        ended = datetime.fromtimestamp(report.started + report.seconds, UTC)
+        changes = Operation.objects.filter(alias=report.alias, kind__in=("purge", "expire"), created__gt=ended)
+        return {
+            "report": report,
+            "error": "",
+            "age": max(0, round(time.time() - report.started - report.seconds)),
+            "changed_since": report.complete and changes.filter(done_keys__gt=0).exists(),
+        }
 
     def fragment_context(self) -> dict[str, Any]:
         context = super().fragment_context()
@@ -40,8 +61,6 @@ class CensusStart(CacheView):
     """Starts a scan of everything, or leads to the one that runs. For htmx the answer is the progress, in place."""
 
     def post(self, request: HttpRequest, alias: str) -> HttpResponse:
-        from cache_admin.operations import census
-
         try:
             operation = runner.start(census.plan(alias, fast="fast" in request.POST), request.user)
         except OperationConflict as error:

@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy
 
 from cache_admin.views.census import CensusPage
+from cache_admin.views.listing import query
 from cache_admin.views.naming import name_of
 
 
@@ -19,4 +20,5 @@ class LargeKeys(CensusPage):
         report = self.report()
         rows = [(name_of(self.cache, large.key), large) for large in report.large_keys] if report else []
         largest = rows[0][1].size if rows else 0
-        return self.render({"report": report, "error": self.error, "rows": rows, "largest": largest})
+        here = query(request, sample=None)
+        return self.render({**self.about(report), "rows": rows, "largest": largest, "here": here})

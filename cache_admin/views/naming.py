@@ -11,6 +11,7 @@ from cache_admin.values import masking
 
 #: A link to a longer key would be longer than servers take.
 LONGEST_IN_LINK = 1_500
+_SESSIONS = b"django.contrib.sessions."
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,11 @@ class Name:
     text: str
     masked: bool
     own: bool  #: of the alias at its version
+    head: str = ""  #: the part of ``text`` that the cache puts in front of its keys
+
+    @property
+    def rest(self) -> str:
+        return self.text[len(self.head) :]
 
     @property
     def token(self) -> str:
@@ -29,7 +35,11 @@ class Name:
 
 
 def name_of(adapter: Adapter, raw: bytes) -> Name:
-    own = adapter.codec.owns(raw)
-    family = catalogue.family(adapter.codec.strip(raw)) if own else None
-    text = masking.key_text(raw, adapter.codec, family.name if family else "")
-    return Name(raw, text, masked=text != keys.show(raw), own=own)
+    codec = adapter.codec
+    own = codec.owns(raw)
+    # Whoever's session it is, its key is a login.
+    at = 0 if own else max(0, raw.find(_SESSIONS))
+    family = catalogue.family(codec.strip(raw) if own else raw[at:])
+    text = masking.key_text(raw, codec, family.name if family else "")
+    head = keys.show(codec.head) if own else ""
+    return Name(raw, text, masked=text != keys.show(raw), own=own, head=head if text.startswith(head) else "")

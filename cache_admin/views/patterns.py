@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from cache_admin import keys
+from cache_admin.adapters.base import Adapter
 from cache_admin.keyspace.report import Estimate, PatternStats, Report
 from cache_admin.views.census import CensusPage
 from cache_admin.views.export import csv_response, download
 from cache_admin.views.listing import headers, page_of, query
+from cache_admin.views.naming import name_of
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise as StrOrPromise
@@ -29,6 +33,7 @@ COLUMNS: tuple[tuple[str, StrOrPromise, str], ...] = (
     ("pattern", _("Pattern"), ""),
     ("keys", _("Keys"), "ca-num"),
     ("size", _("Memory"), "ca-num"),
+    ("", _("Share"), "ca-num ca-minor"),
     ("mean", _("Mean"), "ca-num ca-minor"),
     ("largest", _("Largest"), "ca-num ca-minor"),
     ("no_expiry", _("No expiry"), "ca-num ca-minor"),
@@ -64,7 +69,8 @@ class Patterns(PatternTable):
 
     def get(self, request: HttpRequest, alias: str) -> HttpResponse:
         report = self.report()
-        context: dict[str, Any] = {"report": report, "error": self.error, "q": request.GET.get("q", "")}
+        context: dict[str, Any] = {**self.about(report), "q": request.GET.get("q", "")}
+        context["kept"] = [(name, request.GET[name]) for name in ("sort", "sample") if name in request.GET]
         if report:
             page = page_of(self.chosen(report), request)
             context |= {
@@ -72,7 +78,7 @@ class Patterns(PatternTable):
                 "rows": page.object_list,
                 "headers": headers(request, COLUMNS, self.sort),
                 "page_query": query(request, page=None),
-                "here": query(request),
+                "here": query(request, sample=None),
             }
         return self.render(context)
 
@@ -93,7 +99,7 @@ class Pattern(CensusPage):
         report = self.report()
         candidates = (*report.patterns, report.other) if report else ()
         stats = next((stats for stats in candidates if stats and stats.template == wanted), None)
-        return self.render({"report": report, "stats": stats, "error": self.error, "template_token": template})
+        return self.render({**self.about(report), "stats": stats, "template_token": template})
 
 
 class PatternsExport(PatternTable):
@@ -104,14 +110,30 @@ class PatternsExport(PatternTable):
             raise Http404
         report = self.report()
         if report is None:
-            return self.render({"error": self.error, "report": None}, template="cache_admin/patterns.html")
+            return self.render(self.about(None), template="cache_admin/patterns.html")
         name = f"patterns-{alias}-{'complete' if report.complete else 'sampled'}.{kind}"
         if kind == "csv":
-            return csv_response(name, CSV_HEADER, csv_rows(report, self.chosen(report)))
+            return csv_response(name, CSV_HEADER, csv_rows(self.cache, report, self.chosen(report)))
         return download("application/json", name, self.as_json(report))
 
     def as_json(self, report: Report) -> str:
-        raise NotImplementedError
+        """As ``cache_report --json`` writes it, with the rows of the page and without names that are secrets."""
+
+        def tell(raw: bytes) -> bool:
+            return not name_of(self.cache, raw).masked
+
+        def public(stats: PatternStats) -> PatternStats:
+            largest = stats.largest_key if tell(stats.largest_key) else b""
+            return replace(stats, examples=tuple(filter(tell, stats.examples)), largest_key=largest)
+
+        shown = replace(
+            report,
+            patterns=tuple(map(public, self.chosen(report))),
+            other=report.other and public(report.other),
+            foreign=tuple(replace(one, examples=tuple(filter(tell, one.examples))) for one in report.foreign),
+            large_keys=tuple(large for large in report.large_keys if tell(large.key)),
+        )
+        return json.dumps(shown.to_json(), indent=1)
 
 
 CSV_ESTIMATES = ("keys", "keys_share", "bytes", "bytes_share", "no_expiry")
@@ -122,14 +144,14 @@ CSV_HEADER = (
 )
 
 
-def csv_rows(report: Report, rows: list[PatternStats]) -> Iterator[list[object]]:
+def csv_rows(cache: Adapter, report: Report, rows: list[PatternStats]) -> Iterator[list[object]]:
     """One row per pattern, figures in full, each estimate with the ends of its 95 % interval."""
     for stats in rows:
         figures = (stats.keys, stats.keys_share, stats.size, stats.size_share, stats.no_expiry)
         yield [
             *(stats.pattern, stats.title, stats.family, stats.protected),
             *(edge for figure in figures for edge in _edges(figure)),
-            *(stats.mean, stats.largest, keys.show(stats.largest_key), report.complete),
+            *(stats.mean, stats.largest, name_of(cache, stats.largest_key).text, report.complete),
         ]
 
 
