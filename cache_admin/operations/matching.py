@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from cache_admin.adapters import adapter
 from cache_admin.adapters.base import DELETE_BATCH, SCAN_COUNT, Adapter, Removed
-from cache_admin.keyspace import catalogue
+from cache_admin.keyspace import catalogue, reports
 from cache_admin.models import Operation
 from cache_admin.operations import targets
 from cache_admin.operations.base import Kind, Overrun, Step, digest
@@ -40,11 +40,14 @@ class OverMatching(Kind):
         cache = adapter(operation.alias)
         selection = targets.read(operation.params["targets"], cache.codec)
         work = _Work(self, cache, operation)
-        if selection.literals and not operation.cursor.get("exact"):
-            work.take(list(selection.literals))
-            yield from work.flush({"exact": True})
-        if selection.server_glob is not None:
-            yield from work.scan(selection, selection.server_glob)
+        try:
+            if selection.literals and not operation.cursor.get("exact"):
+                work.take(list(selection.literals))
+                yield from work.flush({"exact": True})
+            if selection.server_glob is not None:
+                yield from work.scan(selection, selection.server_glob)
+        finally:
+            reports.forget()
 
 
 class _Work:

@@ -117,6 +117,9 @@ def resume(operation: Operation, user: User) -> Operation:
 
     Raises ``PermissionDenied``, :class:`OperationConflict`, and :class:`StalePlan` if it is not interrupted (any more).
     """
+    nothing = StalePlan(_("This operation is not interrupted, so there is nothing to resume."))
+    if operation.state != State.INTERRUPTED:
+        raise nothing
     kind = kinds.get(operation.kind)
     name = user.get_username()
     if not permitted(user.pk, name, kind, operation.params):
@@ -124,7 +127,8 @@ def resume(operation: Operation, user: User) -> Operation:
     active_key = kind.active_key(operation.alias, operation.params)
     changes: dict[str, Any] = {"user_id": user.pk}
     if operation.user_id != user.pk:
-        changes["username"] = _("%(first)s, resumed by %(user)s") % {"first": operation.username, "user": name}
+        words = _("%(first)s, resumed by %(user)s") % {"first": operation.username, "user": name}
+        changes["username"] = words[:200]
     try:
         with transaction.atomic(using=router.db_for_write(Operation)):
             taken = Operation.objects.filter(pk=operation.pk, state=State.INTERRUPTED).update(
@@ -140,7 +144,7 @@ def resume(operation: Operation, user: User) -> Operation:
         _refuse_second(active_key)
         raise
     if not taken:
-        raise StalePlan(_("This operation is not interrupted, so there is nothing to resume."))
+        raise nothing
     operation.refresh_from_db()
     _drive(operation)
     operation.refresh_from_db()
@@ -152,6 +156,8 @@ def cancel(operation: Operation, user: User) -> Operation:
 
     Raises ``PermissionDenied`` unless the user started it or might have.
     """
+    if not operation.is_active:
+        return operation
     name = user.get_username()
     if operation.user_id != user.pk and not permitted(user.pk, name, kinds.get(operation.kind), operation.params):
         raise PermissionDenied(_("You may not cancel this."))

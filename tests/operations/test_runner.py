@@ -210,12 +210,12 @@ def test_a_running_operation_is_cancelled_at_its_next_step(operator: User, toy: 
 @database
 def test_an_interrupted_operation_can_be_cancelled_and_a_finished_one_stays(operator: User, toy: Toy) -> None:
     toy.at = raiser(Unavailable("gone"))
-    operation = runner.cancel(runner.start(toy_plan(3), operator), operator)
-    assert operation.state == "cancelled"
-    toy.at = lambda number: None
-    assert runner.cancel(runner.start(toy_plan(3), operator), operator).state == "done"
+    operation = runner.start(toy_plan(3), operator)
     with pytest.raises(PermissionDenied):
         runner.cancel(operation, User.objects.create_user("nobody"))
+    assert runner.cancel(operation, operator).state == "cancelled"
+    toy.at = lambda number: None
+    assert runner.cancel(runner.start(toy_plan(3), operator), operator).state == "done"
 
 
 @database

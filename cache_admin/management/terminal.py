@@ -1,0 +1,124 @@
+"""What the commands share: exit codes, a progress bar, and driving an operation that Ctrl-C ends cleanly."""
+
+from __future__ import annotations
+
+import getpass
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TextIO
+
+from django.core.management.base import CommandError, OutputWrapper
+from django.db import DatabaseError
+from django.utils.translation import gettext as _
+
+from cache_admin.exceptions import CacheAdminError, InvalidPattern, NotPermitted, Unavailable, UnknownAlias
+from cache_admin.models import Operation
+from cache_admin.operations import runner
+from cache_admin.operations.base import Cancelled, Plan
+
+FAILED = 1
+USAGE = 2
+INTERRUPTED = 3
+CANCELLED = 4
+UNAVAILABLE = 5
+EXIT_CODES = f"""Exit codes: 0 done, also when nothing matched; {FAILED} failed; {USAGE} wrong usage, bad pattern,
+unknown alias or no way to ask; {INTERRUPTED} stopped in the middle, can be resumed in the admin; {CANCELLED} declined
+or cancelled; {UNAVAILABLE} the server does not answer or does not permit it."""
+_WIDTH = 30
+_CODES = {
+    Operation.State.INTERRUPTED: INTERRUPTED,
+    Operation.State.CANCELLED: CANCELLED,
+    Operation.State.RUNNING: INTERRUPTED,
+}
+
+
+@contextmanager
+def spoken_errors() -> Iterator[None]:
+    """Turns our errors into a line on stderr and an exit code."""
+    try:
+        yield
+    except (InvalidPattern, UnknownAlias) as error:
+        raise CommandError(str(error), returncode=USAGE) from error
+    except (Unavailable, NotPermitted) as error:
+        raise CommandError(str(error), returncode=UNAVAILABLE) from error
+    except CacheAdminError as error:
+        raise CommandError(str(error), returncode=FAILED) from error
+    except DatabaseError as error:
+        text = _("The database does not take the record of this (%(error)s). Has migrate been run?")
+        raise CommandError(text % {"error": type(error).__name__}, returncode=FAILED) from error
+    except KeyboardInterrupt:
+        raise CommandError(_("Cancelled. Nothing was changed."), returncode=CANCELLED) from None
+
+
+def run(plan: Plan, reason: str, stderr: OutputWrapper | TextIO) -> Operation:
+    """Runs a plan here and now, with a progress bar where ``stderr`` is a terminal. Ctrl-C ends it at its next step."""
+    operation, _created = runner.begin(plan, None, reason, username=_username())
+    bar = ProgressBar(stderr)
+    with _interruptible() as interrupted:
+
+        def watch(row: Operation) -> None:
+            bar.show(row)
+            if interrupted.is_set():
+                raise Cancelled(_("Cancelled at the terminal."))
+
+        try:
+            return runner.run(operation, watch)
+        finally:
+            bar.clear()
+
+
+def check(operation: Operation) -> None:
+    """Raises ``CommandError`` with the exit code of an operation that did not come to its end."""
+    if operation.state != Operation.State.DONE:
+        state = Operation.State(operation.state)
+        text = operation.error or state.label
+        raise CommandError(text, returncode=_CODES.get(state, FAILED))
+
+
+class ProgressBar:
+    """One line that is written over; nothing where the output is no terminal."""
+
+    def __init__(self, out: OutputWrapper | TextIO) -> None:
+        self._out = out if out.isatty() else None
+
+    def show(self, row: Operation) -> None:
+        if self._out:
+            share = min(1.0, row.scanned / row.total) if row.total else 0.0
+            filled = round(share * _WIDTH)
+            done = f"  {row.done_keys:,}" if row.done_keys else ""
+            self._out.write(f"\r[{'#' * filled}{'.' * (_WIDTH - filled)}] {share:4.0%}{done} ", ending="")  # type: ignore[call-arg]
+            self._out.flush()
+
+    def clear(self) -> None:
+        if self._out:
+            self._out.write("\r" + " " * (_WIDTH + 30) + "\r", ending="")  # type: ignore[call-arg]
+            self._out.flush()
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Ctrl-C sets the event instead of breaking whatever runs; a second one breaks it."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        event.set()
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _username() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "unknown"
