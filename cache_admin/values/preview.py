@@ -89,6 +89,7 @@ def _collection(
     value: RawValue, storage: Storage, outline: Outline, budget: Budget
 ) -> tuple[Node | None, list[Decoded]]:
     """The root of a collection, each entry decoded on its own, and what decoding found."""
+    budget.nodes -= 1
     decoded: list[Decoded] = []
     children: list[Node] = []
 
@@ -104,7 +105,7 @@ def _collection(
             outline.cut = True
             children.append(Node("cut", "", _("%d more, not shown") % (len(value.entries) - i)))
             break
-        label = outline.label(entry[0]) if value.type in {"hash", "stream"} else ""
+        label = outline.label(visible(entry[0])) if entry and value.type in {"hash", "stream"} else ""
         match value.type, entry:
             case "hash", (field, content):
                 children.append(child(content, label, outline.mask.field(field)))
@@ -113,7 +114,9 @@ def _collection(
             case "stream", (_identifier, *rest):
                 budget.nodes -= 1
                 fields = zip(rest[::2], rest[1::2], strict=False)
-                inner = tuple(child(data, outline.label(name), outline.mask.field(name)) for name, data in fields)
+                inner = tuple(
+                    child(data, outline.label(visible(name)), outline.mask.field(name)) for name, data in fields
+                )
                 children.append(Node("dict", label, outline.entries(len(inner)), inner))
             case _:
                 children += [child(item, str(i) if value.type == "list" else "") for item in entry]

@@ -57,7 +57,7 @@ class Preview:
 class Budget:
     """What is left for one preview. All entries of a collection share it."""
 
-    nodes: int = MAX_NODES
+    nodes: int = MAX_NODES - MAX_DEPTH  #: every level may still say once how much of it is not shown
     operations: int = MAX_OPERATIONS
     inflate: int = INFLATE_LIMIT
     deadline: float = field(default_factory=lambda: monotonic() + MAX_SECONDS)
