@@ -80,6 +80,11 @@ def test_a_look_at_the_facts_does_not_make_a_key_look_used(raw: redis.Redis, it:
     dumped = raw.dump("k")
     raw.restore("old", 0, dumped, idletime=500)
     assert (it.key_info(b"old").idle or 0) >= 500
+    try:
+        raw.execute_command("CLIENT", "NO-TOUCH", "OFF")
+    except redis.ResponseError:
+        return  # before Redis 7.2 the length, asked last, makes a string look used
+    it.read(b"old")
     assert (it.key_info(b"old").idle or 0) >= 500
 
 
