@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def intervals(readings: Sequence[Counters]) -> Iterator[Interval]:
     so far are taken off the look-ups; those that become known late may not make a count negative.
     """
     probes: dict[int, tuple[int, int]] = {}
-    for before, after in zip(readings, readings[1:], strict=False):
+    for before, after in pairwise(readings):
         known_before = _total(probes, before)
         known_after = _total(probes, after)
         if after.at <= before.at or _new_epoch(before, after):

@@ -37,20 +37,26 @@ def verdict(reading: Reading, history: History) -> Verdict:
 
 def findings(reading: Reading, history: History) -> tuple[Verdict, ...]:
     """Everything worth a word, worst first; never empty."""
-    found = [finding for node in reading.nodes for finding in _of_node(node, history, named=len(reading.nodes) > 1)]
+    several = len(reading.nodes) > 1
+    found = [
+        Verdict(finding.level, f"{node.node.name}: {finding.text}") if several else finding
+        for node in reading.nodes
+        for finding in _of_node(node, history, reading.alias)
+    ]
     return tuple(sorted(found, key=lambda finding: _ORDER[finding.level])) or (Verdict("good", _("healthy")),)
 
 
-def _of_node(node: NodeReading, history: History, *, named: bool) -> Iterator[Verdict]:
-    found: list[Verdict]
+def _of_node(node: NodeReading, history: History, alias: str) -> Iterator[Verdict]:
     if node.error is not None:
-        found = [Verdict("bad", str(node.error))]
-    elif node.info is None:
-        found = []
-    else:
-        found = [*_memory(node.info, history), *_standing(node, node.info, history)]
-    for finding in found:
-        yield Verdict(finding.level, f"{node.node.name}: {finding.text}") if named else finding
+        yield Verdict("bad", about(alias, node.error))
+    elif node.info is not None:
+        yield from _memory(node.info, history)
+        yield from _standing(node, node.info, history)
+
+
+def about(alias: str, error: Exception) -> str:
+    """The sentence of an error where the alias stands beside it anyway."""
+    return str(error).removeprefix(f"{alias}: ")
 
 
 def _memory(info: ServerInfo, history: History) -> Iterator[Verdict]:
@@ -69,9 +75,7 @@ def _memory(info: ServerInfo, history: History) -> Iterator[Verdict]:
         yield Verdict("warn", _("noeviction at %(share)s of max: nothing makes room") % {"share": percent})
     elif evicting >= EVICTING:
         rate = number_format(evicting, decimal_pos=0 if evicting >= 10 else 1)
-        yield Verdict(
-            "warn", _("memory %(share)s of max, evicting %(rate)s keys/s") % {"share": percent, "rate": rate}
-        )
+        yield Verdict("warn", _("memory %(share)s of max, evicting %(rate)s keys/s") % {"share": percent, "rate": rate})
 
 
 def _standing(node: NodeReading, info: ServerInfo, history: History) -> Iterator[Verdict]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from django.db import DatabaseError, transaction
 from django.utils.translation import gettext as _
@@ -151,7 +152,7 @@ def fold(servers: Iterable[tuple[bool, Sequence[Counters]]], start: float, stop:
         everyone.append([*grid, last])
         if primary:
             primaries.append([*grid, last])
-        restarts |= {b.at for a, b in zip(readings, readings[1:], strict=False) if a.run_id != b.run_id}
+        restarts |= {b.at for a, b in pairwise(readings) if a.run_id != b.run_id}
     hit_rate = tuple(_hit_rate([cells[i] for cells in everyone]) for i in range(POINTS + 1))
     operations = _sum(everyone, lambda cell: cell.commands / cell.seconds)
     evictions = _sum(primaries, lambda cell: cell.evicted / cell.seconds)

@@ -122,7 +122,8 @@ def reading(alias: str) -> Reading:
 
 def server_id(alias: str, node: Node) -> str:
     """Digest of where an alias points and which of its servers is meant. Keyed, so no address can be guessed back."""
-    location = settings.CACHES[alias].get("LOCATION", "")
+    caches: dict[str, dict[str, Any]] = settings.CACHES  # type: ignore[assignment]
+    location = caches[alias].get("LOCATION", "")
     return salted_hmac("cache_admin.server", f"{location!r} {node.name}", algorithm="sha256").hexdigest()
 
 

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 
 from cache_admin.adapters.base import Adapter
 from cache_admin.exceptions import CacheAdminError, Unavailable
+from cache_admin.monitoring.findings import about
 from cache_admin.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ class Panel:
     place: ClassVar[Literal["dashboard", "head", "overview"]] = "dashboard"
     #: Order among the cards of one place, lowest first.
     position: ClassVar[int] = 100
+    #: Asked again at every refresh; False for what does not change in seconds or costs more than one reading.
+    live: ClassVar[bool] = True
     #: Columns it takes where there are as many; "full" for all.
     columns: ClassVar[Literal["1", "2", "full"]] = "1"
     #: Capability flag of the adapter without which the card is shown disabled; "" for none.
@@ -77,6 +80,7 @@ class Card:
     context: dict[str, Any] | None = None
     stale: str = ""
     error: str = ""
+    silent: bool = False  #: the error is that the server does not answer
 
 
 _REASONS = {
@@ -105,11 +109,20 @@ def card(panel: Panel, adapter: Adapter) -> Card:
         context = panel.context(adapter)
     except Unavailable as error:
         last = _snapshots.get(known_as)
-        return Card(last, stale=str(error)) if last else Card(error=str(error))
+        return (
+            Card(last, stale=about(adapter.alias, error))
+            if last
+            else Card(error=about(adapter.alias, error), silent=True)
+        )
     except CacheAdminError as error:
-        return Card(error=str(error))
+        return Card(error=about(adapter.alias, error))
     except Exception:
-        log.exception("The card %s of %s failed.", panel.slug, adapter.alias)
-        return Card(error=_("This card failed. The log of the web server says why; the other cards still work."))
+        return broken(panel, adapter)
     _snapshots[known_as] = context
     return Card(context, stale=context.get("stale", ""))
+
+
+def broken(panel: Panel, adapter: Adapter) -> Card:
+    """What a card shows when its own code fails. To be called while the exception is handled, which is logged."""
+    log.exception("The card %s of %s failed.", panel.slug, adapter.alias)
+    return Card(error=_("This card failed. The log of the web server says why; the other cards still work."))

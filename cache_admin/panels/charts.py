@@ -33,10 +33,11 @@ class Chart:
     moments: tuple[float, ...]
     marks: tuple[float, ...] = ()  #: Unix times of restarts
     top: float | None = None  #: upper end of the axis; None lets the values decide
+    at_least: float = 1  #: what the axis shows in any case
 
     @classmethod
-    def of(cls, history: History, unit: Unit, *lines: Line, top: float | None = None) -> Chart:
-        return cls(unit, lines, history.at, history.restarts, top)
+    def of(cls, history: History, unit: Unit, *lines: Line, top: float | None = None, at_least: float = 1) -> Chart:
+        return cls(unit, lines, history.at, history.restarts, top, at_least)
 
     @property
     def json(self) -> dict[str, Any]:
@@ -46,6 +47,7 @@ class Chart:
             "labels": [_clock(moment, "H:i") for moment in self.moments],
             "min": 0,
             "max": self.top,
+            "atLeast": self.at_least,
             "legend": len(self.lines) > 1,
             "marks": [self._nearest(moment) for moment in self.marks],
             "series": [

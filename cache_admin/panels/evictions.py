@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from cache_admin.adapters.base import ServerInfo
 from cache_admin.monitoring.history import History
@@ -14,7 +15,7 @@ from cache_admin.panels.servers import ServerPanel
 
 
 class Evictions(ServerPanel):
-    title: ClassVar[Any] = _("Evictions and expirations")
+    title: ClassVar[Any] = gettext_lazy("Evictions and expirations")
     position: ClassVar[int] = 70
 
     def figures(self, info: ServerInfo, history: History) -> dict[str, Any]:

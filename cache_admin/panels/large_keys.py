@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 from django.utils.translation import gettext_lazy as _
 
 from cache_admin.adapters.base import Adapter
+from cache_admin.keys import KeyCodec, show
 from cache_admin.keyspace import reports
 from cache_admin.keyspace.report import LargeKey
-from cache_admin.keys import KeyCodec, show
 from cache_admin.panels.base import Panel, panels
 from cache_admin.values import masking
 
@@ -20,6 +20,7 @@ class LargeKeys(Panel):
     title: ClassVar[Any] = _("Large keys")
     position: ClassVar[int] = 60
     columns: ClassVar[Any] = "2"
+    live: ClassVar[bool] = False
     requires: ClassVar[str] = "can_measure"
     link: ClassVar[str] = "large_keys"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from cache_admin.adapters.base import ServerInfo
 from cache_admin.monitoring.history import History
@@ -17,7 +18,7 @@ LIMIT_IN_SIGHT = 0.4
 
 
 class Memory(ServerPanel):
-    title: ClassVar[Any] = _("Memory")
+    title: ClassVar[Any] = gettext_lazy("Memory")
     position: ClassVar[int] = 20
 
     def figures(self, info: ServerInfo, history: History) -> dict[str, Any]:
@@ -26,7 +27,7 @@ class Memory(ServerPanel):
         lines = [Line(_("Used"), history.memory)]
         if limit and share is not None and share >= LIMIT_IN_SIGHT:
             lines.append(Line(_("Limit"), (float(limit),) * len(history.at), dashed=True))
-        return {"share": share, "chart": Chart.of(history, "bytes", *lines)}
+        return {"share": share, "chart": Chart.of(history, "bytes", *lines, at_least=info.memory or 1)}
 
 
 panels.register("memory", Memory())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from cache_admin.adapters.base import ServerInfo
 from cache_admin.monitoring.history import History
@@ -14,7 +15,7 @@ from cache_admin.panels.servers import ServerPanel
 
 
 class OperationsPerSecond(ServerPanel):
-    title: ClassVar[Any] = _("Operations per second")
+    title: ClassVar[Any] = gettext_lazy("Operations per second")
     position: ClassVar[int] = 50
 
     def figures(self, info: ServerInfo, history: History) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from cache_admin.adapters.base import Adapter, ServerInfo
 from cache_admin.monitoring import history as histories
 from cache_admin.monitoring import sampler
+from cache_admin.monitoring.findings import about
 from cache_admin.monitoring.history import History
 from cache_admin.panels.base import Panel
 
@@ -27,7 +28,7 @@ class ServerPanel(Panel):
             "reading": reading,
             "info": primary.info,
             "history": history,
-            "stale": str(primary.error) if primary.error else "",
+            "stale": about(adapter.alias, primary.error) if primary.error else "",
             **self.figures(primary.info, history),
         }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from cache_admin.adapters.base import Adapter
-from cache_admin.keyspace import reports
 from cache_admin.monitoring import findings, sampler
 from cache_admin.monitoring import history as histories
 from cache_admin.panels.base import Panel, panels
@@ -32,15 +31,12 @@ class Summary(Panel):
         if info is None:
             return context
         share = info.memory / info.memory_limit if info.memory is not None and info.memory_limit else None
-        report = reports.latest(adapter.alias) if adapter.can_list else None
         return {
             **context,
             "share": share,
             "percent": round((share or 0) * 100),
             "lifetime": lifetime_hit_rate(info),
             "sparkline": sparkline(history.hit_rate),
-            "report": report,
-            "top": report.patterns[0] if report and report.patterns else None,
         }
 
 

@@ -33,6 +33,7 @@ class TopPatterns(Panel):
     title: ClassVar[Any] = gettext_lazy("What fills it")
     position: ClassVar[int] = 40
     columns: ClassVar[Any] = "2"
+    live: ClassVar[bool] = False
     requires: ClassVar[str] = "can_list"
     link: ClassVar[str] = "patterns"
 

@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 
 from cache_admin import keys
 from cache_admin.adapters.base import Adapter
+from cache_admin.adapters.base import Adapter
 from cache_admin.keyspace.report import TTL_EDGES, Estimate, PatternStats
 from cache_admin.views.naming import Name, name_of
 
@@ -141,6 +142,12 @@ def cut(text: str, length: int = 72) -> str:
         return text
     head = (length - 1) * 2 // 3
     return f"{text[:head]}…{text[len(text) - (length - 1 - head) :]}"
+
+
+@register.filter
+def backend(adapter: Adapter | None) -> str:
+    """What kind of cache this is, in words, or the name of its class."""
+    return "" if adapter is None else adapter.label or type(adapter.cache).__name__
 
 
 @register.filter

@@ -19,7 +19,7 @@ from django_htmx.middleware import HtmxDetails
 from cache_admin import conf
 from cache_admin.adapters import adapter, aliases
 from cache_admin.adapters.base import Adapter
-from cache_admin.exceptions import UnknownAlias
+from cache_admin.exceptions import CacheAdminError, UnknownAlias
 
 PERMISSIONS = (
     "view_cache",
@@ -62,6 +62,9 @@ class CacheView(View):
                 self.adapter = adapter(alias)
             except UnknownAlias as error:
                 raise Http404(str(error)) from error
+            except CacheAdminError as error:
+                context = {**self.page_context(), **self.fragment_context(), "title": alias, "error": str(error)}
+                return TemplateResponse(request, "cache_admin/broken_alias.html", context)
         return super().dispatch(request, *args, **kwargs)
 
     @property

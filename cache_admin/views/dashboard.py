@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -17,18 +18,14 @@ class Dashboard(CacheView):
     title = gettext_lazy("Dashboard")
 
     def get(self, request: HttpRequest, alias: str) -> HttpResponse:
-        assert self.adapter is not None  # noqa: S101
         shown = [panel for panel in cards.all_panels() if self.allowed(panel.permission)]
-        return self.render({"cards": [(panel, cards.why_disabled(panel, self.adapter)) for panel in shown]})
+        return self.render({"cards": [(panel, cards.why_disabled(panel, self.cache)) for panel in shown]})
 
 
 class Card(CacheView):
     """The inside of one card."""
 
-    template_name = "cache_admin/_card.html"
-
     def get(self, request: HttpRequest, alias: str, slug: str) -> HttpResponse:
-        assert self.adapter is not None  # noqa: S101
         cards.discover()
         try:
             panel = cards.panels.get(slug)
@@ -36,5 +33,12 @@ class Card(CacheView):
             raise Http404(str(error)) from error
         if not self.allowed(panel.permission):
             raise PermissionDenied(_("You do not have the permission cache_admin.%s.") % panel.permission)
-        card = cards.card(panel, self.adapter)
-        return self.render({**(card.context or {}), "panel": panel, "card": card})
+        response = self.filled(panel, cards.card(panel, self.cache))
+        try:
+            return response.render()
+        except Exception:
+            return self.filled(panel, cards.broken(panel, self.cache))
+
+    def filled(self, panel: cards.Panel, card: cards.Card) -> TemplateResponse:
+        context = {**(card.context or {}), "panel": panel, "card": card}
+        return self.render(context, template="cache_admin/_card.html")

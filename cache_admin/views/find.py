@@ -9,12 +9,12 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy
 
 from cache_admin import keys
-from cache_admin.adapters import adapter, aliases
 from cache_admin.adapters.base import Adapter
 from cache_admin.exceptions import CacheAdminError
 from cache_admin.keyspace import browse
 from cache_admin.views.base import CacheView
 from cache_admin.views.naming import Name, name_of
+from cache_admin.views.overview import each_alias
 
 BUDGET = 0.3  #: seconds of listing per alias
 SHOWN = 8
@@ -38,23 +38,20 @@ class Find(CacheView):
     tab = "find"
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        return self.render({"q": request.GET.get("q", "").strip(), "rows": [adapter(alias) for alias in aliases()]})
+        return self.render({"q": request.GET.get("q", "").strip(), "rows": each_alias()})
 
 
 class FindIn(CacheView):
     """The answer of one alias."""
 
-    template_name = "cache_admin/_found.html"
-
     def get(self, request: HttpRequest, alias: str) -> HttpResponse:
-        assert self.adapter is not None  # noqa: S101
         q = request.GET.get("q", "").strip()
         context: dict[str, Any] = {"q": q}
         try:
-            context["found"] = look(self.adapter, q)
+            context["found"] = look(self.cache, q)
         except CacheAdminError as error:
             context["error"] = str(error)
-        return self.render(context)
+        return self.render(context, template="cache_admin/_found.html")
 
 
 def look(adapter: Adapter, q: str) -> Found:

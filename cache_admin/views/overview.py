@@ -6,7 +6,10 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy
 
 from cache_admin.adapters import adapter, aliases
+from cache_admin.adapters.base import Adapter
+from cache_admin.exceptions import CacheAdminError
 from cache_admin.models import Operation
+from cache_admin.monitoring.findings import about
 from cache_admin.views.base import CacheView
 
 OPERATIONS = 5
@@ -19,4 +22,15 @@ class Overview(CacheView):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         last = list(Operation.objects.all()[:OPERATIONS]) if self.allowed("view_audit") else []
-        return self.render({"rows": [adapter(alias) for alias in aliases()], "operations": last})
+        return self.render({"rows": each_alias(), "operations": last})
+
+
+def each_alias() -> list[tuple[str, Adapter | None, str]]:
+    """(alias, its adapter, why it has none) of every alias to show; asks no server."""
+    rows: list[tuple[str, Adapter | None, str]] = []
+    for alias in aliases():
+        try:
+            rows.append((alias, adapter(alias), ""))
+        except CacheAdminError as error:
+            rows.append((alias, None, about(alias, error)))
+    return rows

@@ -19,72 +19,128 @@
     if (paused) label.textContent = label.dataset.paused;
     else label.textContent = age < 2 ? label.dataset.justNow : label.dataset.secondsAgo.replace("%s", age);
   };
-  const refresh = () => {
-    asked = Date.now();
-    document.body.dispatchEvent(new CustomEvent("ca:refresh"));
-  };
   const tick = () => {
     say();
-    if (!paused && !document.hidden && Date.now() - asked >= seconds * 1000) refresh();
+    if (paused || document.hidden || Date.now() - asked < seconds * 1000) return;
+    asked = Date.now();
+    document.body.dispatchEvent(new CustomEvent("ca:refresh"));
   };
   if (pause) {
     pause.addEventListener("click", () => {
       paused = !paused;
       pause.setAttribute("aria-pressed", String(paused));
-      say();
+      pause.textContent = paused ? pause.dataset.again : pause.dataset.pause;
+      tick();
     });
   }
   if (seconds) window.setInterval(tick, 1000);
   document.addEventListener("visibilitychange", tick);
 
-  /* Charts: the canvas stays (hx-preserve), its data comes anew as JSON beside it. */
+  /* Charts: the holder stays (hx-preserve), its data comes anew as JSON beside it. */
   const charts = new Map();
   const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
-  const options = (kind, data) => ({
-    animation: false,
-    responsive: true,
-    maintainAspectRatio: false,
-    indexAxis: kind === "stacked" ? "y" : "x",
-    interaction: { mode: "index", intersect: false },
-    plugins: { legend: { display: Boolean(data.legend), position: "bottom", labels: { color: colour("--ca-fg"), boxWidth: 10, font: { size: 11 } } } },
-    scales: {
-      x: { stacked: kind === "stacked", ticks: { color: colour("--ca-quiet"), maxTicksLimit: 6, maxRotation: 0, font: { size: 10 } }, grid: { display: false }, max: data.xmax },
-      y: { stacked: kind === "stacked", min: data.min, max: data.max, display: kind !== "stacked", ticks: { color: colour("--ca-quiet"), maxTicksLimit: 4, font: { size: 10 } }, grid: { color: colour("--ca-line") } },
+  const language = document.documentElement.lang || undefined;
+  const number = (value, digits) => value.toLocaleString(language, { maximumFractionDigits: digits });
+  const scaled = (value, base, names) => {
+    let step = 0;
+    while (Math.abs(value) >= base && step < names.length - 1) { value /= base; step += 1; }
+    return `${number(value, Math.abs(value) < 10 ? 1 : 0)}${names[step]}`;
+  };
+  const formats = {
+    bytes: (value) => scaled(value, 1024, ["\u00a0B", "\u00a0KB", "\u00a0MB", "\u00a0GB", "\u00a0TB"]),
+    percent: (value) => `${number(value, 1)}\u00a0%`,
+    rate: (value) => `${scaled(value, 1000, ["", "\u00a0k", "\u00a0M"])}/s`,
+  };
+  const marks = {
+    id: "caMarks",
+    afterDatasetsDraw(chart) {
+      const { ctx, chartArea: area, scales } = chart;
+      ctx.save();
+      ctx.strokeStyle = colour("--ca-warn");
+      ctx.setLineDash([3, 3]);
+      (chart.caMarks || []).forEach((index) => {
+        const x = scales.x.getPixelForValue(index);
+        ctx.beginPath();
+        ctx.moveTo(x, area.top);
+        ctx.lineTo(x, area.bottom);
+        ctx.stroke();
+      });
+      ctx.restore();
     },
+  };
+  const options = (data) => {
+    const format = formats[data.unit] || ((value) => number(value, 1));
+    const ticks = { color: colour("--ca-quiet"), maxRotation: 0, font: { size: 10 } };
+    return {
+      animation: false,
+      responsive: true,
+      maintainAspectRatio: false,
+      interaction: { mode: "index", intersect: false },
+      plugins: {
+        legend: { display: Boolean(data.legend), position: "top", align: "end", labels: { color: colour("--ca-quiet"), boxWidth: 14, boxHeight: 1, padding: 6, font: { size: 11 } } },
+        tooltip: { callbacks: { label: (item) => `${item.dataset.label}: ${format(item.parsed.y)}` } },
+      },
+      scales: {
+        x: { ticks: { ...ticks, autoSkip: true, maxTicksLimit: 4 }, grid: { display: false }, border: { color: colour("--ca-border") } },
+        y: {
+          min: data.min, max: data.max ?? undefined, suggestedMax: data.atLeast,
+          ticks: { ...ticks, maxTicksLimit: 4, callback: format }, grid: { color: colour("--ca-line") }, border: { display: false },
+          afterFit: (scale) => { scale.width = 56; },
+        },
+      },
+    };
+  };
+  const dataset = (series, i) => ({
+    label: series.label,
+    data: series.values,
+    borderColor: colour(series.dashed ? "--ca-quiet" : `--ca-hue-${(i % 6) + 1}`),
+    backgroundColor: colour(`--ca-hue-${(i % 6) + 1}`),
+    borderWidth: series.dashed ? 1 : 1.75,
+    borderDash: series.dashed ? [4, 4] : undefined,
+    pointRadius: series.values.map((value, at) => (value !== null && (series.values[at - 1] ?? null) === null && (series.values[at + 1] ?? null) === null ? 1.5 : 0)),
+    pointHitRadius: 8,
+    tension: 0,
+    spanGaps: false,
   });
   const draw = (holder) => {
     const source = document.getElementById(holder.dataset.caChart);
     if (!Chart || !source) return;
     const data = JSON.parse(source.textContent);
-    const kind = holder.dataset.kind || "line";
-    const datasets = data.series.map((series, i) => ({
-      label: series.label,
-      data: series.values,
-      borderColor: colour(`--ca-hue-${(i % 6) + 1}`),
-      backgroundColor: kind === "line" ? "transparent" : colour(`--ca-hue-${(i % 6) + 1}`),
-      borderWidth: kind === "line" ? 1.5 : 0,
-      borderDash: series.dashed ? [4, 4] : undefined,
-      pointRadius: 0,
-      tension: 0.2,
-      spanGaps: false,
-    }));
     const canvas = holder.querySelector("canvas");
-    const chart = charts.get(holder.id);
-    if (chart && chart.canvas === canvas) {
-      chart.data.labels = data.labels;
-      chart.data.datasets.forEach((dataset, i) => { dataset.data = datasets[i] ? datasets[i].data : []; });
-      if (chart.data.datasets.length !== datasets.length) chart.data.datasets = datasets;
-      chart.options = options(kind, data);
-      chart.update("none");
-      return;
+    let chart = charts.get(holder.id);
+    if (chart && chart.canvas !== canvas) { chart.destroy(); chart = undefined; }
+    const content = { labels: data.labels, datasets: data.series.map(dataset) };
+    if (chart) {
+      chart.data = content;
+      chart.options = options(data);
+    } else {
+      chart = new Chart(canvas, { type: holder.dataset.kind || "line", data: content, options: options(data), plugins: [marks] });
+      charts.set(holder.id, chart);
     }
-    if (chart) chart.destroy();
-    charts.set(holder.id, new Chart(canvas, { type: kind === "line" ? "line" : "bar", data: { labels: data.labels, datasets }, options: options(kind, data) }));
+    chart.caMarks = data.marks;
+    chart.update("none");
   };
   const drawAll = (scope) => scope.querySelectorAll("[data-ca-chart]").forEach(draw);
-  const redraw = () => { charts.forEach((chart) => chart.destroy()); charts.clear(); drawAll(root); };
+  const redraw = () => drawAll(root);
   new MutationObserver(redraw).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+
+  /* What a reader opened or scrolled stays so when the part around it is drawn anew; htmx keeps the focus. */
+  const held = new Map();
+  document.body.addEventListener("htmx:beforeSwap", (event) => {
+    const within = event.detail.target;
+    held.set(within, {
+      open: [...within.querySelectorAll("details[open][id]")].map((part) => part.id),
+      scrolled: [...within.querySelectorAll("[data-ca-scroll][id]")].map((part) => [part.id, part.scrollTop, part.scrollLeft]),
+    });
+  });
+  const restore = (within) => {
+    const before = held.get(within);
+    if (!before) return;
+    held.delete(within);
+    before.open.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
+    before.scrolled.forEach(([id, top, left]) => document.getElementById(id)?.scrollTo(left, top));
+  };
 
   /* What went wrong with a request is said once, at the top; the part keeps what it showed. */
   const notice = document.getElementById("ca-notice");
@@ -92,16 +148,18 @@
   document.body.addEventListener("htmx:afterSwap", (event) => {
     updated = Date.now();
     warn("");
+    restore(event.detail.target);
     drawAll(event.detail.target);
     say();
   });
   document.body.addEventListener("htmx:responseError", (event) => {
-    const status = event.detail.xhr.status;
-    warn(root.dataset[status === 403 ? "forbidden" : "failed"] || "");
+    warn(root.dataset[event.detail.xhr.status === 403 ? "forbidden" : "failed"] || "");
   });
   document.body.addEventListener("htmx:sendError", () => warn(root.dataset.offline || ""));
 
+  const help = document.getElementById("ca-help");
   root.addEventListener("click", (event) => {
+    if (event.target.closest("[data-ca-help]")) help?.showModal();
     const button = event.target.closest("[data-ca-copy]");
     if (!button || !navigator.clipboard) return;
     navigator.clipboard.writeText(button.dataset.caCopy).then(() => {
@@ -110,22 +168,24 @@
     });
   });
 
-  /* Keyboard: / search, j and k rows, Enter opens, ? help. Never while typing. */
+  /* Keyboard: / search, j and k rows (Enter opens, they are links), p pause, ? help, Esc closes. Never while typing. */
+  const toRow = (step) => {
+    const links = [...root.querySelectorAll("[data-ca-row]")].filter((link) => link.offsetParent);
+    const at = links.indexOf(document.activeElement);
+    links[Math.min(links.length - 1, Math.max(0, at + step))]?.focus();
+  };
+  const toSearch = () => {
+    const search = root.querySelector("[data-ca-search]");
+    search?.focus();
+    search?.select();
+  };
+  const shortcuts = { "/": toSearch, j: () => toRow(1), k: () => toRow(-1), p: () => pause?.click(), "?": () => help?.showModal() };
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.closest("input, textarea, select, [contenteditable]")) return;
-    if (event.key === "/") {
-      const search = root.querySelector("[data-ca-search]");
-      if (search) { event.preventDefault(); search.focus(); search.select(); }
-    } else if (event.key === "j" || event.key === "k") {
-      const links = [...root.querySelectorAll("tbody [data-ca-row]")].filter((link) => link.offsetParent);
-      const at = links.indexOf(document.activeElement);
-      const next = links[Math.min(links.length - 1, Math.max(0, at + (event.key === "j" ? 1 : -1)))];
-      if (next) { event.preventDefault(); next.focus(); }
-    } else if (event.key === "?") {
-      const help = document.getElementById("ca-help");
-      if (help && help.showModal) { event.preventDefault(); help.showModal(); }
-    }
+    if (event.ctrlKey || event.metaKey || event.altKey || help?.open) return;
+    if (event.key === "Escape") root.querySelectorAll(".ca-twin[open]").forEach((part) => part.removeAttribute("open"));
+    if (event.target.closest("input, textarea, select, [contenteditable]") || !Object.hasOwn(shortcuts, event.key)) return;
+    event.preventDefault();
+    shortcuts[event.key]();
   });
 
   drawAll(root);
