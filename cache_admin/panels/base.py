@@ -108,12 +108,8 @@ def card(panel: Panel, adapter: Adapter) -> Card:
     try:
         context = panel.context(adapter)
     except Unavailable as error:
-        last = _snapshots.get(known_as)
-        return (
-            Card(last, stale=about(adapter.alias, error))
-            if last
-            else Card(error=about(adapter.alias, error), silent=True)
-        )
+        reason, last = about(adapter.alias, error), _snapshots.get(known_as)
+        return Card(last, stale=reason) if last else Card(error=reason, silent=True)
     except CacheAdminError as error:
         return Card(error=about(adapter.alias, error))
     except Exception:
@@ -124,5 +120,5 @@ def card(panel: Panel, adapter: Adapter) -> Card:
 
 def broken(panel: Panel, adapter: Adapter) -> Card:
     """What a card shows when its own code fails. To be called while the exception is handled, which is logged."""
-    log.exception("The card %s of %s failed.", panel.slug, adapter.alias)
+    log.error("The card %s of %s failed.", panel.slug, adapter.alias, exc_info=True)
     return Card(error=_("This card failed. The log of the web server says why; the other cards still work."))
