@@ -1,6 +1,7 @@
 """The suite on every pair of Python and Django that goes together, over the interpreters that this machine has.
 
 ``nox`` runs all; ``nox -s "tests(python='3.13', django='6.1')"`` runs one; what follows ``--`` goes to pytest.
+With pyenv, name the versions first: ``PYENV_VERSION=3.11.7:3.12.1:3.13.0 nox``.
 """
 
 from __future__ import annotations
