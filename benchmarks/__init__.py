@@ -8,19 +8,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "example_project"))
 
 
-def settings_for(url: str) -> None:
-    """Configures Django with one django-redis alias, prefix "shop", on a server of the benchmark's own."""
-    import django
-    from django.conf import settings
-
-    settings.configure(
-        INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth"],
-        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
-        CACHES={"default": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": url, "KEY_PREFIX": "shop"}},
-    )
-    django.setup()
-
-
 def site_for(urls: dict[str, str]) -> None:
     """Configures the test project's admin site with django-redis aliases, prefix "shop", on servers of the benchmark's own."""
     import os

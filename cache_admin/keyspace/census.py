@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from base64 import b64decode, b64encode
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from heapq import heapify, heappush, heappushpop
@@ -148,16 +149,19 @@ class Census:
         elif keys:
             self._measured = True
         self.scanned += len(keys)
-        floor = self._large_floor
-        for i, (key, tally, size) in enumerate(zip(keys, tallies, cast("Sequence[int]", sizes), strict=True)):
-            tally.keys += 1
-            tally.size += size
-            tally.squares += size * size
+        measured = cast("Sequence[int]", sizes)
+        for key, tally, size in zip(keys, tallies, measured, strict=True):
             if size > tally.floor:
                 tally.rank(key, size)
-            if size > floor and (mask is None or mask[i]):
-                self._keep_large(size, key, tally)
-                floor = self._large_floor
+        # Allocators know few sizes, so most keys of a page share their tally and size with others.
+        for (tally, size), number in Counter(zip(tallies, measured, strict=True)).items():
+            tally.keys += number
+            tally.size += number * size
+            tally.squares += number * size * size
+        if max(measured, default=-1) > self._large_floor:
+            for key, tally, size, mine in zip(keys, tallies, measured, mask or [True] * len(keys), strict=True):
+                if mine and size > self._large_floor:
+                    self._keep_large(size, key, tally)
 
     @property
     def _large_floor(self) -> int:

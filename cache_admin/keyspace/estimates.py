@@ -24,6 +24,7 @@ from cache_admin.keyspace.report import Estimate
 Z = 2.24
 TOPS = 10
 TAIL = 5.0
+_WIDEST = 5.0  #: natural logarithm of high to value; wider says nothing more
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,9 @@ def size(part: Weight, n: int, total: int) -> Estimate:
     if n >= total or not part.size:
         return Estimate(part.size, part.size, part.size, n >= total)
     value = part.size * total / n
-    error = sqrt((1 - n / total) * max(part.spread - part.size**2 / n, 0.0)) / part.size
-    return Estimate(value, max(float(part.size), value * exp(-Z * error)), value * exp(Z * error))
+    error = Z * sqrt((1 - n / total) * max(part.spread - part.size**2 / n, 0.0)) / part.size
+    factor = exp(min(error, _WIDEST))
+    return Estimate(value, max(float(part.size), value / factor), value * factor)
 
 
 def size_share(part: Weight, rest: Weight, n: int, total: int) -> Estimate:
@@ -85,7 +87,7 @@ def size_share(part: Weight, rest: Weight, n: int, total: int) -> Estimate:
         return Estimate.of(value)
     if not part.size or not rest.size:
         found = share(part.keys, part.keys + rest.keys, total)
-        return Estimate(value, found.low, found.high)
+        return Estimate(value, min(value, found.low), max(value, found.high))
     spread = (1 - value) ** 2 * part.spread + value**2 * rest.spread
     error = Z * sqrt((1 - n / total) * spread) / both / (value * (1 - value))
     odds = log(value / (1 - value))

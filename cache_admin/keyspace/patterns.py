@@ -32,9 +32,10 @@ _HEX = rb"[0-9A-Fa-f]"
 _DIGIT = rb"(?<=\d)"
 _HASH = rb"(?:(?<=\d)|(?=[A-Fa-f]*+\d))" + _HEX + rb"{7,}+"
 # Every alternative goes on behind a first hex digit at the start of a word: a class as first item lets the engine skip
-# all other bytes fast. The first two alternatives only shorten the way for the common cases.
+# all other bytes fast. The look-ahead behind it and the first two alternatives only shorten the way for common cases.
 _IDS = re.compile(
-    _HEX + rb"(?<!" + _ALNUM + rb".)(?:" + _DIGIT + rb"\d*+(?![A-Za-z0-9\x80-\xff.-]|:" + _HEX + rb"{0,4}:)"
+    _HEX + rb"(?<!" + _ALNUM + rb".)(?:(?<=\d)|(?=[A-Fa-f]*+[\d:-]))"
+    rb"(?:" + _DIGIT + rb"\d*+(?![A-Za-z0-9\x80-\xff.-]|:" + _HEX + rb"{0,4}:)"
     rb"|" + _HASH + rb"(?!-|" + _ALNUM + rb")"
     rb"|" + _HEX + rb"{7}-(?:" + _HEX + rb"{4}-){3}" + _HEX + rb"{12}" + _END  # uuid
     + rb"|" + _DIGIT + rb"\d{3}-\d\d-\d\d(?:[T ]\d\d:?\d\d(?::?\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?" + _END  # date
@@ -46,12 +47,16 @@ _IDS = re.compile(
 )  # fmt: skip
 #: Letters and a long number: user12345, but not utf8, h264 or sha256.
 _NUMBERED = re.compile(rb"[0-9](?<=[A-Za-z].)\d{3,}+" + _END, re.DOTALL)
+#: Django's session keys are glued to their prefix.
+_SESSIONS = tuple(
+    (prefix, re.compile(re.escape(prefix) + rb"[0-9a-z]{32}" + _END), prefix + ID)
+    for prefix in (b"django.contrib.sessions.cache", b"django.contrib.sessions.cached_db")
+)
 # Looked for only in names that were not met before, because these ids differ from key to key anyway: e-mail addresses,
-# Django's session keys (glued to their prefix), and tokens of mixed case with digits between letters.
+# and tokens of mixed case with digits between letters.
 _DOMAIN = rb"@[\w\x00-]{1,63}(?:\.[\w\x00-]{1,63})+"
 _RARE = re.compile(
     rb"(?<=[:/|=])[\w.+%\x00-]{1,64}" + _DOMAIN + rb"|(?<![A-Za-z0-9.+%])[A-Za-z0-9.+%\x00]{1,64}" + _DOMAIN
-    + rb"|(?:(?<=\.sessions\.cache)|(?<=\.sessions\.cached_db))(?:[0-9a-z]{32}|[0-9a-z]{1,28}\x00)" + _END
     + rb"|(?<!" + _ALNUM + rb")(?=[A-Za-z0-9]*[a-z])(?=[A-Za-z0-9]*[A-Z])(?=[A-Za-z0-9]*[A-Za-z]\d[A-Za-z])"
     rb"[\w-]{20,}+" + _END
 )  # fmt: skip
@@ -68,7 +73,11 @@ def fold_common(names: Sequence[bytes]) -> list[bytes]:
 
 
 def _fold(text: bytes) -> bytes:
-    return _NUMBERED.sub(ID, _IDS.sub(ID, text.replace(WORD, ID)))
+    text = text.replace(WORD, ID)
+    for prefix, session, replacement in _SESSIONS:
+        if prefix in text:
+            text = session.sub(replacement, text)
+    return _NUMBERED.sub(ID, _IDS.sub(ID, text))
 
 
 def finish(folded: bytes) -> bytes:

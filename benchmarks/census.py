@@ -1,0 +1,69 @@
+"""A complete census against ``redis-cli --memkeys`` on the same server: ``python -m benchmarks.census [-n 1000000]``.
+
+Target: at most a quarter of its wall time, and at most 64 MB more memory than before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shutil
+import subprocess
+import time
+
+from benchmarks import site_for
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-n", type=int, default=1_000_000)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--profile", action="store_true")
+    options = parser.parse_args()
+    from embedded import running
+
+    from benchmarks.keyspace_data import fill
+
+    with running(prefer="redis-server") as server:
+        site_for({"default": server.url})
+        from cache_admin.adapters import adapter
+        from cache_admin.keyspace.census import Census
+
+        print(f"filled {options.n} keys in {fill(server.url, options.n, shrink=8):.1f} s")
+        cache = adapter("default")
+
+        def census() -> tuple[float, float, Census]:
+            began, spent = time.perf_counter(), time.process_time()
+            found = Census(cache)
+            for page in cache.walk(found.choose):
+                found.feed(page)
+            return time.perf_counter() - began, time.process_time() - spent, found
+
+        if options.profile:
+            import cProfile
+            import pstats
+
+            profile = cProfile.Profile()
+            profile.runcall(census)
+            pstats.Stats(profile).sort_stats("tottime").print_stats(25)
+            return
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        runs = [census() for _ in range(options.repeat)]
+        seconds, spent, found = min(runs, key=lambda run: run[0])
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        report = found.report()
+        print(f"census: {seconds:.2f} s (of {', '.join(f'{run[0]:.2f}' for run in runs)}; {spent:.2f} s of it on the "
+              f"processor, waiting for the server otherwise), {report.scanned} keys, "
+              f"{len(report.patterns)} patterns, {len(report.large_keys)} large keys, memory +{grown:.1f} MB")  # fmt: skip
+        if redis_cli := shutil.which("redis-cli"):
+            began = time.perf_counter()
+            subprocess.run([redis_cli, "-s", str(server.socket), "--memkeys"], check=True, capture_output=True)
+            theirs = time.perf_counter() - began
+            load = os.getloadavg()[0]
+            print(f"load average {load:.1f} on {os.cpu_count()} cores")
+            print(f"redis-cli --memkeys: {theirs:.2f} s; ratio {seconds / theirs:.2f} (target <= 0.25)")
+
+
+if __name__ == "__main__":
+    main()
