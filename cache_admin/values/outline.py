@@ -59,12 +59,15 @@ class Outline:
     def _children(self, children: Iterator[tuple[str, object, bool]], path: str, depth: int) -> Iterator[Node]:
         rows = list(children)
         for i, (label, item, secret) in enumerate(rows):
-            if depth + 1 >= MAX_DEPTH or self.budget.nodes - self._reserved <= 1 or self.budget.late:
+            # Room for this one, a word on what of it is not shown, and a word on those after it.
+            room = self.budget.nodes - self._reserved >= (3 if i + 1 < len(rows) else 2)
+            if depth + 1 >= MAX_DEPTH or not room or self.budget.late:
                 self.cut = True
+                self.budget.nodes -= 1
                 text = ngettext("%d more, not shown", "%d more, not shown", len(rows) - i) % (len(rows) - i)
                 yield Node("cut", "", text)
                 return
-            later = min(len(rows) - i - 1, RESERVED)
+            later = 2 * min(len(rows) - i - 1, RESERVED)
             self._reserved += later
             place = f"{path} \u203a {label}" if path else label
             yield self.hide(item, label) if secret else self.grow(item, label, place, depth + 1)

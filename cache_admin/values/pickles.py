@@ -1,6 +1,6 @@
 """Reads pickles without unpickling: ``pickletools.genops`` takes the bytes apart, a machine builds parts of them.
 
-Bounded by the budget's operations and deadline.
+Bounded by the budget's operations and time.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def _collection(
     value: RawValue, storage: Storage, outline: Outline, budget: Budget
 ) -> tuple[Node | None, list[Decoded]]:
     """The root of a collection, each entry decoded on its own, and what decoding found."""
-    budget.nodes -= 1
+    budget.nodes -= 2  # the root, and a word on what is not shown
     decoded: list[Decoded] = []
     children: list[Node] = []
 

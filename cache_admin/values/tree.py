@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from time import monotonic
+from time import thread_time
 
 from cache_admin.keys import show
 
@@ -17,7 +17,8 @@ MAX_RAW_TEXT = 16_384  #: bytes behind ``Preview.raw_text``
 MAX_HEX = 1_024  #: bytes in ``Preview.hex``
 MAX_OPERATIONS = 20_000  #: pickle operations, or parts of a JSON or msgpack document
 MAX_NESTING = 100  #: levels a JSON or msgpack document may have to be read at all
-MAX_SECONDS = 0.25
+MAX_SECONDS = 0.25  #: of processor time, so that a busy machine shows as much as an idle one
+READ_SECONDS = 0.15  #: of these, for reading; the rest is for the tree
 
 _SEEN_OR_NOT = re.compile(r"[^\\\n\t]+")
 
@@ -57,18 +58,20 @@ class Preview:
 class Budget:
     """What is left for one preview. All entries of a collection share it."""
 
-    nodes: int = MAX_NODES - MAX_DEPTH  #: every level may still say once how much of it is not shown
+    nodes: int = MAX_NODES
     operations: int = MAX_OPERATIONS
     inflate: int = INFLATE_LIMIT
-    deadline: float = field(default_factory=lambda: monotonic() + MAX_SECONDS)
+    started: float = field(default_factory=thread_time)
 
     @property
     def late(self) -> bool:
-        return monotonic() > self.deadline
+        """Whether the tree must come to its end."""
+        return thread_time() - self.started > MAX_SECONDS
 
     @property
     def spent(self) -> bool:
-        return self.operations <= 0 or self.late
+        """Whether reading must."""
+        return self.operations <= 0 or thread_time() - self.started > READ_SECONDS
 
 
 def visible(content: str | bytes, limit: int = MAX_TEXT) -> str:

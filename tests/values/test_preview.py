@@ -75,7 +75,7 @@ def test_wide_and_deep_values_are_cut_with_a_note():
     nested: object = "end"
     for _ in range(60):
         nested = {"in": nested}
-    shown = look(pickle.dumps({"rows": [[i, {"a": i}] for i in range(5_000)], "deep": nested, "last": "still here"}))
+    shown = look(pickle.dumps({"rows": [[i, {"a": i}] for i in range(1_500)], "deep": nested, "last": "still here"}))
     assert child(shown.root, "last").text == "still here"
     assert any(node.kind == "cut" and node.text.endswith("more, not shown") for node in walk(shown.root))
     assert "Too large to be shown whole." in shown.notes
