@@ -23,6 +23,8 @@ from cache_admin.views.base import CacheView
 from cache_admin.views.naming import name_of
 
 ENTRIES = 100
+#: A preview holds 500 nodes, so there is no use in more.
+MOST_ENTRIES = 400
 VERBS: dict[str, edit.Verb] = {"delete": "delete", "expire": "expire", "persist": "persist"}
 
 
@@ -81,9 +83,8 @@ class KeyView(CacheView):
         """Context of the value: the preview of a string, a window on a collection, or nothing without permission."""
         if not info.exists or not self.allowed("view_values"):
             return {}
-        start = self.start()
-        stored = self.cache.read(self.raw, start=start if info.type != "string" else 0, entries=ENTRIES)
-        following = start + len(stored.entries)
+        asked = self.entries()
+        stored = self.cache.read(self.raw, entries=asked)
         shown = preview(stored, self.cache.storage, self.cache.codec.user(self.raw) or "")
         # The end of a compressed value that was cut is not known, so neither is its ratio.
         whole = shown.compressor and shown.stored and not stored.truncated and not shown.truncated
@@ -91,15 +92,15 @@ class KeyView(CacheView):
             "stored": stored,
             "preview": shown,
             "ratio": f"{shown.inflated / shown.stored:.1f}" if whole else "",
-            "start": start,
-            "last": following,
-            "following": following if stored.entries and following < stored.length else None,
-            "preceding": max(0, start - ENTRIES) if start else None,
+            "entries": len(stored.entries),
+            "more": min(asked + ENTRIES, MOST_ENTRIES) if stored.length > asked < MOST_ENTRIES else None,
         }
 
-    def start(self) -> int:
-        given = self.request.GET.get("start", "")
-        return min(int(given), 2**53) if given.isascii() and given.isdigit() else 0
+    def entries(self) -> int:
+        """How many entries of a collection are asked for, ``ENTRIES`` to ``MOST_ENTRIES``."""
+        given = self.request.GET.get("entries", "")
+        number = int(given) if given.isascii() and given.isdigit() and len(given) < 9 else ENTRIES
+        return max(ENTRIES, min(number, MOST_ENTRIES))
 
     def refusals(self) -> dict[str, str]:
         """For each action, why it is not offered; "" where it is."""

@@ -84,11 +84,12 @@ def test_a_collection_is_shown_a_window_at_a_time(client: Client, raw: redis.Red
     first = text(client.get(key_url(b"shop:1:list")))
     assert "entry-99-" in first
     assert "entry-100-" not in first
-    second = text(client.get(key_url(b"shop:1:list"), {"start": "100"}))
-    assert "entry-100-" in second
-    assert "?start=200" in second
-    for start in ("-1", "abc", "9" * 40, "999999"):
-        assert client.get(key_url(b"shop:1:list"), {"start": start}).status_code == 200
+    assert "100 of 250 entries" in first
+    second = text(client.get(key_url(b"shop:1:list"), {"entries": "200"}))
+    assert "entry-199-" in second
+    assert "entry-200-" not in second
+    for entries in ("-1", "abc", "9" * 40, "999999"):
+        assert client.get(key_url(b"shop:1:list"), {"entries": entries}).status_code == 200
 
 
 def test_expiry_is_set_and_removed_with_a_record(client: Client, raw: redis.Redis) -> None:

@@ -84,20 +84,13 @@ def test_exports_keep_filter_and_order(client: Client, filled: redis.Redis) -> N
 
 def test_no_export_or_page_names_a_session(client: Client, raw: redis.Redis) -> None:
     secret = "abcdefghijklmnopqrstuvwxyz012345"
-    raw.set(f"shop:1:django.contrib.sessions.cache{secret}", "x")
-    raw.set(f"other:1:django.contrib.sessions.cache{secret}", "x")
-    token = keys.token(f"shop:1:django.contrib.sessions.cache{secret}".encode())
+    name = f"django.contrib.sessions.cache{secret}"
+    raw.mset({f"shop:1:{name}": "x", f"other:1:{name}": "x"})
+    token = keys.token(f"shop:1:{name}".encode())
     paths = [url("patterns_export", "default", kind) for kind in ("csv", "json")]
-    paths += [
-        url("patterns", "default"),
-        url("large_keys", "default"),
-        url("keys", "default"),
-        url("keys", "default") + "?all=1",
-    ]
-    paths.append(
-        url("pattern", "default", keys.token(patterns.fold(f"django.contrib.sessions.cache{secret}".encode())))
-    )
-    paths.append(url("invalidate", "default") + "?target=*&protected=1")
+    paths += [url(page, "default") for page in ("patterns", "large_keys", "keys")]
+    paths += [url("keys", "default") + "?all=1", url("invalidate", "default") + "?target=*&protected=1"]
+    paths.append(url("pattern", "default", keys.token(patterns.fold(name.encode()))))
     for path in paths:
         page = text(client.get(path))
         assert secret not in page

@@ -86,15 +86,10 @@ def test_an_unknown_alias_is_not_found(client: Client, name: str, alias: str) ->
 
 def test_the_operations_of_others_need_the_audit_permission(sign_in: SignIn) -> None:
     mia, max_ = sign_in("view_cache", name="mia"), sign_in("view_cache", "view_audit", name="max")
-    own = Operation.objects.create(
-        kind="purge", alias="default", summary="mine", username="mia", nonce="1", user=mia.user
-    )
-    other = Operation.objects.create(
-        kind="purge", alias="default", summary="theirs", username="max", nonce="2", user=max_.user
-    )
-    assert mia.get(url("operation", own.pk)).status_code == 200
-    assert mia.get(url("operation", other.pk)).status_code == 403
-    assert max_.get(url("operation", own.pk)).status_code == 200
+    own, other = one_operation("mine", mia.user), one_operation("theirs", max_.user)
+    assert mia.get(url("operation", own)).status_code == 200
+    assert mia.get(url("operation", other)).status_code == 403
+    assert max_.get(url("operation", own)).status_code == 200
     listed = mia.get(url("operations")).content.decode()
     assert "mine" in listed
     assert "theirs" not in listed
