@@ -56,7 +56,7 @@ def test_inflating_never_gives_more_than_asked_for(name, data, limit):
 
 @pytest.mark.parametrize("name", COMPRESSORS)
 def test_a_bomb_is_cut(name):
-    shown = look(COMPRESSORS[name](bytes(64 * 2**20)), Storage())
+    shown = look(COMPRESSORS[name](bytes((64 if name == "zlib" else 4) * 2**20)), Storage())
     assert shown.compressor == name
     assert shown.inflated <= 2**20
     assert "over 1 MiB, cut" in shown.notes
