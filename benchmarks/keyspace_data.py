@@ -1,4 +1,6 @@
-"""Fills a server with N keys as a shop's cache has them, fast: ``python -m benchmarks.keyspace_data --url unix:///... -n 1000000``.
+"""Fills a server with N keys as a shop's cache has them, fast.
+
+``python -m benchmarks.keyspace_data --url unix:///path/of/socket -n 1000000``
 
 Two dozen families of keys with a Zipf distribution of keys over families; sizes with heavy tails (lognormal, a few
 families Pareto with index 1.8, cut at 1 MB); some families never expire, others in minutes, hours or days.
@@ -61,9 +63,17 @@ def _page(rnd: random.Random, i: int) -> bytes:
     return b"views.decorators.cache.cache_page.site.GET." + _md5(i % 997, "u") + b"." + _md5(i, "h") + b".en-us.UTC"
 
 
+def _header(rnd: random.Random, i: int) -> bytes:
+    return b"views.decorators.cache.cache_header.site." + _md5(i, "u") + b".en-us.UTC"
+
+
+def _session(rnd: random.Random, i: int) -> bytes:
+    return b"django.contrib.sessions.cache" + bytes(rnd.choices(b"abcdefghijklmnopqrstuvwxyz0123456789", k=32))
+
+
 KINDS: tuple[Kind, ...] = (
     Kind(lambda rnd, i: b"product:%d" % i, 900, (HOUR, DAY)),
-    Kind(lambda rnd, i: b"django.contrib.sessions.cache" + bytes(rnd.choices(b"abcdefghijklmnopqrstuvwxyz0123456789", k=32)), 300, (DAY, 14 * DAY)),
+    Kind(_session, 300, (DAY, 14 * DAY)),
     Kind(_page, 6_000, (5 * MINUTE, HOUR), 1.8),
     Kind(lambda rnd, i: b"product:%d:reviews" % i, 2_000, (HOUR, DAY)),
     Kind(lambda rnd, i: b"template.cache.sidebar." + _md5(i, "s"), 1_500, (MINUTE, HOUR)),
@@ -73,7 +83,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(lambda rnd, i: b"price:%d:%d-%02d-%02d" % (i, 2024, i % 12 + 1, i % 28 + 1), 60, None),
     Kind(lambda rnd, i: b"search:" + _md5(i, "q"), 3_000, (MINUTE, HOUR), 1.8),
     Kind(lambda rnd, i: b"throttle_anon_10.%d.%d.%d" % (i >> 16 & 255, i >> 8 & 255, i & 255), 80, (MINUTE, HOUR)),
-    Kind(lambda rnd, i: b"views.decorators.cache.cache_header.site." + _md5(i, "u") + b".en-us.UTC", 80, (MINUTE, HOUR)),
+    Kind(_header, 80, (MINUTE, HOUR)),
     *(
         Kind(lambda rnd, i, name=name: b"%b:%d" % (name, i), median, ttl)  # type: ignore[misc]
         for name, median, ttl in (

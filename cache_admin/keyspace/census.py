@@ -1,8 +1,8 @@
 """Pages of a walk -> a report: the census of one alias, complete, interrupted or sampled.
 
 Names are folded while the server measures their page; what is left per key afterwards is adding up. Bytes are asked for
-every key, expiry and type for some only, for each costs two more commands: the first ``PROBES`` keys of a pattern, then
-every ``THIN``-th key. Keyspaces up to ``SMALL`` keys are probed whole, so their figures are exact.
+every key, expiry and type for some only, for each costs two more commands: the first ``PROBES`` keys of a pattern
+(``SAMPLE_PROBES`` where time is short), then every ``THIN``-th key. Keyspaces up to ``SMALL`` keys are probed whole, so their figures are exact.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from cache_admin.keyspace.tally import Tally
 
 SMALL = 20_000
 PROBES = 200
+SAMPLE_PROBES = 50
 THIN = 50
 #: Probes beyond these, and beyond this share of the keys, are not made, however many patterns there are.
 MOST_PROBES = 10_000
@@ -46,8 +47,9 @@ class Census:
     :meth:`restore` carry it into another process.
     """
 
-    def __init__(self, adapter: Adapter) -> None:
+    def __init__(self, adapter: Adapter, *, probes: int = PROBES) -> None:
         self.adapter = adapter
+        self._wanted = probes
         self.cursor = 0
         self.run_id = ""
         self.finished = False  #: the walk came to its end
@@ -100,10 +102,10 @@ class Census:
         else:
             asked = dict(zip(names[self._offset :: THIN], tallies[self._offset :: THIN], strict=True))
             self._offset = (self._offset - len(names)) % THIN
-            hungry = {tally for tally in set(tallies) if tally.asked < PROBES}
+            hungry = {tally for tally in set(tallies) if tally.asked < self._wanted}
             if hungry and self._probes < MOST_PROBES + MOST_PROBES_SHARE * self.scanned:
                 for name, tally in zip(names, tallies, strict=True):
-                    if tally in hungry and tally.asked < PROBES:
+                    if tally in hungry and tally.asked < self._wanted:
                         tally.asked += 1
                         asked[name] = tally
         self._asked.update(asked)
@@ -263,11 +265,15 @@ def sample(adapter: Adapter, budget_ms: float, *, start: tuple[int, str] = (0, "
 
     ``start`` is a cursor and the ``run_id`` that it belongs to. Raises what :meth:`Adapter.walk` raises.
     """
-    census = Census(adapter)
-    deadline = time.perf_counter() + budget_ms / 1000
+    census = Census(adapter, probes=SAMPLE_PROBES)
+    began = time.perf_counter()
+    deadline = began + budget_ms / 1000
     with closing(adapter.walk(census.choose, cursor=start[0], run_id=start[1])) as pages:  # type: ignore[type-var]
         for page in pages:
             census.feed(page)
-            if time.perf_counter() > deadline:
+            now = time.perf_counter()
+            # Another page takes as long as this one did.
+            if 2 * now - began > deadline:
                 break
+            began = now
     return census.report(complete=start[0] == 0)
