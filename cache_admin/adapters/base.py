@@ -245,6 +245,13 @@ class Adapter:
         """
         raise self._unsupported(_("list keys"))
 
+    def spent(self) -> float | None:
+        """Seconds the server itself worked on commands such as ours since its counters began, whoever sent them.
+
+        For gentle pacing, which else takes all time on the wire for the server's. ``None`` where it does not tell.
+        """
+        return None
+
     def key_info(self, raw: bytes) -> KeyInfo:
         """Facts of one key."""
         raise self._unsupported(_("show facts of a key"))

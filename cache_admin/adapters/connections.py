@@ -87,14 +87,12 @@ class Link:
         return replies
 
     def _receive(self, number: int) -> list[Reply]:
-        read = self.connection.read_response
-        replies: list[Reply] = []
-        add = replies.append
-        for _reply in range(number):
-            try:
-                add(read(True))
-            except ResponseError as error:
-                add(error)
+        # The parser behind Connection.read_response, which spends more on each reply than the parsing takes.
+        read = self.connection._parser.read_response
+        try:
+            replies = [read(True) for _reply in range(number)]
+        except OSError as error:
+            raise RedisConnectionError from error
         self._owed -= number
         return replies
 

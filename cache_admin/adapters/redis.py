@@ -96,6 +96,11 @@ class RedisAdapter(Adapter):
         walk = Walk(self.alias, open_link, server.count_probes, choose, glob, count, address.db)
         return walk.pages(cursor, run_id)
 
+    def spent(self) -> float | None:
+        with self._link() as link:
+            reply = link.exchange([connections.pack(b"INFO", b"commandstats")])[0]
+        return redis_info.spent(reply) if isinstance(reply, bytes) else None
+
     def key_info(self, raw: bytes) -> KeyInfo:
         with self._link() as link:
             return Look(link, self._count_probes, raw).facts()

@@ -15,6 +15,8 @@ from cache_admin.adapters.servers import Reading, Server
 
 #: Seconds for which one INFO serves all callers of this process.
 INFO_SECONDS = 1.0
+#: Commands that a walk, a purge or an expiry consists of.
+OUR_COMMANDS = frozenset("del memory pexpire pttl scan type unlink".split())
 _ROLES = {"master": "primary", "slave": "replica"}
 
 
@@ -34,6 +36,16 @@ def parse(text: bytes) -> dict[str, str]:
     """Fields of an INFO reply."""
     lines = text.decode("utf-8", "replace").splitlines()
     return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
+
+
+def spent(text: bytes) -> float:
+    """Seconds spent on our kinds of commands, from ``cmdstat_scan:calls=1,usec=730,...`` of INFO commandstats."""
+    microseconds = 0
+    for name, stats in parse(text).items():
+        if name.removeprefix("cmdstat_").partition("|")[0] in OUR_COMMANDS:
+            figures = dict(part.split("=", 1) for part in stats.split(",") if "=" in part)
+            microseconds += _whole(figures, "usec") or 0
+    return microseconds / 1e6
 
 
 def keys_in(fields: Mapping[str, str], db: int) -> int:
