@@ -27,7 +27,7 @@ from cache_admin.adapters.base import (
     ServerInfo,
     Storage,
 )
-from cache_admin.adapters.connections import Link
+from cache_admin.adapters.connections import Link, pack
 from cache_admin.adapters.redis_values import Look
 from cache_admin.adapters.redis_walk import Walk, listed, scan_command
 from cache_admin.exceptions import Unsupported
@@ -98,7 +98,7 @@ class RedisAdapter(Adapter):
 
     def spent(self) -> float | None:
         with self._link() as link:
-            reply = link.exchange([connections.pack(b"INFO", b"commandstats")])[0]
+            reply = link.exchange([pack(b"INFO", b"commandstats")])[0]
         return redis_info.spent(reply) if isinstance(reply, bytes) else None
 
     def key_info(self, raw: bytes) -> KeyInfo:

@@ -16,7 +16,7 @@ from cache_admin.adapters.servers import Reading, Server
 #: Seconds for which one INFO serves all callers of this process.
 INFO_SECONDS = 1.0
 #: Commands that a walk, a purge or an expiry consists of.
-OUR_COMMANDS = frozenset("del memory pexpire pttl scan type unlink".split())
+OUR_COMMANDS = frozenset({"del", "memory", "pexpire", "pttl", "scan", "type", "unlink"})
 _ROLES = {"master": "primary", "slave": "replica"}
 
 

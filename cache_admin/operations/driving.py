@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from cache_admin import conf
+from cache_admin.adapters import adapter
 from cache_admin.exceptions import CacheAdminError, PermissionLost, Unavailable
 from cache_admin.models import Operation
 from cache_admin.operations.base import APP, Cancelled, Kind, Overrun, Step, kinds
@@ -27,6 +28,9 @@ TICK = 0.5
 #: Username of operations that no user started, see ``Operation.username``.
 TERMINAL = "terminal: "
 _LONGEST_REST = 3.0
+#: What is aimed at below the share that must be held.
+_MARGIN = 0.9
+_LEAST_PART = 0.1
 
 #: Called after every save with the row; may raise :class:`Cancelled`.
 Watch = Callable[[Operation], None]
@@ -37,20 +41,38 @@ class _LeaseLost(Exception):
 
 
 class Pace:
-    """Keeps the time that a server is busy for us within ``share`` of the time that passes."""
+    """Keeps the time that a server works for us within ``share`` of the time that passes.
 
-    def __init__(self, share: float) -> None:
-        self._share = min(1.0, max(0.01, share))
-        self._free_at = time.monotonic()
+    Of the time that a step kept the wire busy, the server worked only for a part; ``spent``, see ``Adapter.spent``,
+    tells once a second how large that part is. Where it does not tell, all of it counts.
+    """
+
+    def __init__(self, share: float, spent: Callable[[], float | None]) -> None:
+        self._share = min(1.0, max(0.01, share)) * _MARGIN
+        self._free_at = self._asked = time.monotonic()
+        self._spent = spent
+        self._known = spent()
+        self._busy = 0.0
+        self._part = 1.0
 
     def rest(self, busy: float) -> None:
         """Sleeps as long as the last ``busy`` seconds ask for. Our own work meanwhile counts as rest; more than a
         second of it is not saved up for a burst."""
+        self._busy += busy
+        if time.monotonic() - self._asked >= 1.0:
+            self._measure()
+        busy *= self._part
         began = time.monotonic() - busy
         if began - self._free_at > 1.0:
             self._free_at = began
         self._free_at += busy / self._share
         time.sleep(max(0.0, min(self._free_at - time.monotonic(), _LONGEST_REST)))
+
+    def _measure(self) -> None:
+        before, self._known = self._known, self._spent()
+        if before is not None and self._known is not None and self._known >= before and self._busy:
+            self._part = min(1.0, max(_LEAST_PART, (self._known - before) / self._busy))
+        self._busy, self._asked = 0.0, time.monotonic()
 
 
 def permitted(user_id: Any, username: str, kind: Kind, params: dict[str, Any]) -> bool:
@@ -100,9 +122,9 @@ class Driver:
             self._end(state.DONE, " ".join(self._notes))
 
     def _go(self) -> None:
-        fast = self.operation.params.get("fast")
-        pace = None if fast else Pace(conf.current().GENTLE_SHARE)
         self._look()
+        gentle = not self.operation.params.get("fast")
+        pace = Pace(conf.current().GENTLE_SHARE, adapter(self.operation.alias).spent) if gentle else None
         with closing(self._kind.steps(self.operation)) as steps:
             for step in steps:
                 self._add(step)
