@@ -15,7 +15,6 @@ from django.utils.translation import ngettext
 
 from cache_admin import keys
 from cache_admin.adapters.base import Adapter
-from cache_admin.adapters.base import Adapter
 from cache_admin.keyspace.report import TTL_EDGES, Estimate, PatternStats
 from cache_admin.views.naming import Name, name_of
 
@@ -121,6 +120,12 @@ def seconds(value: float | None) -> str:
         if len(parts) == 2 or (parts and not number):
             break
     return " ".join(parts)
+
+
+@register.filter
+def share_width(share: float) -> str:
+    """A share from 0 to 1 as a length for SVG, never localised: "31.25%"."""
+    return f"{share:.2%}"
 
 
 @register.filter

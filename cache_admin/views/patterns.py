@@ -31,7 +31,7 @@ SORTS: dict[str, Callable[[PatternStats], Any]] = {
 }
 COLUMNS: tuple[tuple[str, StrOrPromise, str], ...] = (
     ("pattern", _("Pattern"), ""),
-    ("keys", _("Keys"), "ca-num"),
+    ("keys", _("Keys"), "ca-num ca-minor"),
     ("size", _("Memory"), "ca-num"),
     ("", _("Share"), "ca-num ca-minor"),
     ("mean", _("Mean"), "ca-num ca-minor"),
