@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.formats import number_format, time_format
 from django.utils.translation import gettext as _
 
+from cache_admin.adapters import aliases
 from cache_admin.adapters.base import ServerInfo
 from cache_admin.monitoring.history import History
 from cache_admin.monitoring.sampler import NodeReading, Reading
@@ -41,22 +42,26 @@ def findings(reading: Reading, history: History) -> tuple[Verdict, ...]:
     found = [
         Verdict(finding.level, f"{node.node.name}: {finding.text}") if several else finding
         for node in reading.nodes
-        for finding in _of_node(node, history, reading.alias)
+        for finding in _of_node(node, history)
     ]
     return tuple(sorted(found, key=lambda finding: _ORDER[finding.level])) or (Verdict("good", _("healthy")),)
 
 
-def _of_node(node: NodeReading, history: History, alias: str) -> Iterator[Verdict]:
+def _of_node(node: NodeReading, history: History) -> Iterator[Verdict]:
     if node.error is not None:
-        yield Verdict("bad", about(alias, node.error))
+        yield Verdict("bad", about(node.error))
     elif node.info is not None:
         yield from _memory(node.info, history)
         yield from _standing(node, node.info, history)
 
 
-def about(alias: str, error: Exception) -> str:
-    """The sentence of an error where the alias stands beside it anyway."""
-    return str(error).removeprefix(f"{alias}: ")
+def about(error: Exception) -> str:
+    """The sentence of an error without the alias before it, which stands beside it anyway.
+
+    Aliases on one server share a reading, so it may be another one's.
+    """
+    alias, _colon, sentence = str(error).partition(": ")
+    return sentence if alias in aliases() else str(error)
 
 
 def _memory(info: ServerInfo, history: History) -> Iterator[Verdict]:

@@ -1,7 +1,7 @@
 """What a card is, where cards are found, and how one fails alone.
 
-A new card is a module here with a :class:`Panel` subclass, and ``templates/cache_admin/panels/<module>.html``. Host
-projects add theirs with ``panels.register(name, MyPanel())``.
+A new card is a module here with a :class:`Panel` subclass under :func:`register`, and
+``templates/cache_admin/panels/<module>.html``. Host projects register theirs from modules of their own.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import importlib
 import logging
 import pkgutil
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -23,6 +24,7 @@ from cache_admin.registry import Registry
 log = logging.getLogger(__name__)
 
 panels: Registry[Panel] = Registry("panel")
+P = TypeVar("P", bound="Panel")
 
 
 class Panel:
@@ -58,6 +60,13 @@ class Panel:
         Raises this package's errors, which the card then shows.
         """
         raise NotImplementedError
+
+
+def register(panel_class: type[P]) -> type[P]:
+    """Class decorator: adds the card to those of its place."""
+    panel = panel_class()
+    panels.register(panel.slug, panel)
+    return panel_class
 
 
 def discover() -> None:
@@ -101,24 +110,25 @@ def why_disabled(panel: Panel, adapter: Adapter) -> str:
 
 
 def card(panel: Panel, adapter: Adapter) -> Card:
-    """Asks a panel and keeps every failure inside its card."""
+    """Asks a panel; what a cache cannot or will not say becomes words in its card."""
     if reason := why_disabled(panel, adapter):
         return Card(error=reason)
     known_as = (panel.slug, adapter.alias)
     try:
         context = panel.context(adapter)
     except Unavailable as error:
-        reason, last = about(adapter.alias, error), _snapshots.get(known_as)
-        return Card(last, stale=reason) if last else Card(error=reason, silent=True)
+        last = _snapshots.get(known_as)
+        return Card(last, stale=about(error)) if last else Card(error=about(error), silent=True)
     except CacheAdminError as error:
-        return Card(error=about(adapter.alias, error))
-    except Exception:
-        return broken(panel, adapter)
+        return Card(error=about(error))
     _snapshots[known_as] = context
     return Card(context, stale=context.get("stale", ""))
 
 
-def broken(panel: Panel, adapter: Adapter) -> Card:
-    """What a card shows when its own code fails. To be called while the exception is handled, which is logged."""
-    log.error("The card %s of %s failed.", panel.slug, adapter.alias, exc_info=True)
-    return Card(error=_("This card failed. The log of the web server says why; the other cards still work."))
+def drawn(panel: Panel, adapter: Adapter, draw: Callable[[Card], str]) -> str:
+    """One card as text. Whatever fails in its code or in its template is logged and stays inside it."""
+    try:
+        return draw(card(panel, adapter))
+    except Exception:
+        log.exception("The card %s of %s failed.", panel.slug, adapter.alias)
+        return draw(Card(error=_("This card failed. The log of the web server says why; the other cards still work.")))

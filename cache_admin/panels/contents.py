@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 
 from cache_admin.adapters.base import Adapter
 from cache_admin.keyspace import reports
-from cache_admin.panels.base import Panel, panels
+from cache_admin.panels.base import Panel, register
 
 
+@register
 class Contents(Panel):
     place: ClassVar[Any] = "overview"
     live: ClassVar[bool] = False
@@ -17,6 +18,3 @@ class Contents(Panel):
     def context(self, adapter: Adapter) -> dict[str, Any]:
         report = reports.current(adapter.alias)
         return {"report": report, "top": report.patterns[0] if report.patterns else None}
-
-
-panels.register("contents", Contents())

@@ -9,11 +9,12 @@ from django.utils.translation import gettext_lazy
 
 from cache_admin.adapters.base import ServerInfo
 from cache_admin.monitoring.history import History
-from cache_admin.panels.base import panels
+from cache_admin.panels.base import register
 from cache_admin.panels.charts import Chart, Line
 from cache_admin.panels.servers import ServerPanel
 
 
+@register
 class Evictions(ServerPanel):
     title: ClassVar[Any] = gettext_lazy("Evictions and expirations")
     position: ClassVar[int] = 70
@@ -21,6 +22,3 @@ class Evictions(ServerPanel):
     def figures(self, info: ServerInfo, history: History) -> dict[str, Any]:
         lines = Line(_("Evicted"), history.evictions), Line(_("Expired"), history.expirations)
         return {"chart": Chart.of(history, "rate", *lines)}
-
-
-panels.register("evictions", Evictions())

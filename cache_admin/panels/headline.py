@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 
 from cache_admin.adapters.base import Adapter
 from cache_admin.monitoring import findings, history, sampler
-from cache_admin.panels.base import Panel, panels
+from cache_admin.panels.base import Panel, register
 
 
+@register
 class Headline(Panel):
     place: ClassVar[Any] = "head"
     requires: ClassVar[str] = "can_tell_server"
@@ -16,6 +17,3 @@ class Headline(Panel):
     def context(self, adapter: Adapter) -> dict[str, Any]:
         reading = sampler.reading(adapter.alias)
         return {"reading": reading, "verdict": findings.verdict(reading, history.series(reading))}
-
-
-panels.register("headline", Headline())

@@ -9,11 +9,12 @@ from django.utils.translation import gettext_lazy
 
 from cache_admin.adapters.base import ServerInfo
 from cache_admin.monitoring.history import History
-from cache_admin.panels.base import panels
+from cache_admin.panels.base import register
 from cache_admin.panels.charts import Chart, Line
 from cache_admin.panels.servers import ServerPanel
 
 
+@register
 class HitRate(ServerPanel):
     title: ClassVar[Any] = gettext_lazy("Hit rate")
     position: ClassVar[int] = 30
@@ -29,6 +30,3 @@ def lifetime_hit_rate(info: ServerInfo) -> float | None:
     """Hits of all look-ups since the server started, 0 to 1; the one figure there is before two readings."""
     lookups = (info.hits or 0) + (info.misses or 0)
     return (info.hits or 0) / lookups if lookups else None
-
-
-panels.register("hit_rate", HitRate())

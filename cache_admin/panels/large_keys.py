@@ -10,12 +10,13 @@ from cache_admin.adapters.base import Adapter
 from cache_admin.keys import KeyCodec, show
 from cache_admin.keyspace import reports
 from cache_admin.keyspace.report import LargeKey
-from cache_admin.panels.base import Panel, panels
+from cache_admin.panels.base import Panel, register
 from cache_admin.values import masking
 
 SHOWN = 5
 
 
+@register
 class LargeKeys(Panel):
     title: ClassVar[Any] = _("Large keys")
     position: ClassVar[int] = 60
@@ -33,6 +34,3 @@ def row(large: LargeKey, codec: KeyCodec) -> dict[str, Any]:
     """A key with its name as text; without a link where the name is masked, for a link would hold it."""
     text = masking.key_text(large.key, codec, large.family)
     return {"key": large, "text": text, "linked": text == show(large.key)}
-
-
-panels.register("large_keys", LargeKeys())

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from cache_admin.adapters.base import ServerInfo
 from cache_admin.monitoring.history import History
-from cache_admin.panels.base import panels
+from cache_admin.panels.base import register
 from cache_admin.panels.charts import Chart, Line
 from cache_admin.panels.servers import ServerPanel
 
@@ -17,6 +17,7 @@ from cache_admin.panels.servers import ServerPanel
 LIMIT_IN_SIGHT = 0.4
 
 
+@register
 class Memory(ServerPanel):
     title: ClassVar[Any] = gettext_lazy("Memory")
     position: ClassVar[int] = 20
@@ -28,6 +29,3 @@ class Memory(ServerPanel):
         if limit and share is not None and share >= LIMIT_IN_SIGHT:
             lines.append(Line(_("Limit"), (float(limit),) * len(history.at), dashed=True))
         return {"share": share, "chart": Chart.of(history, "bytes", *lines, at_least=info.memory or 1)}
-
-
-panels.register("memory", Memory())

@@ -9,17 +9,15 @@ from django.utils.translation import gettext_lazy
 
 from cache_admin.adapters.base import ServerInfo
 from cache_admin.monitoring.history import History
-from cache_admin.panels.base import panels
+from cache_admin.panels.base import register
 from cache_admin.panels.charts import Chart, Line
 from cache_admin.panels.servers import ServerPanel
 
 
+@register
 class OperationsPerSecond(ServerPanel):
     title: ClassVar[Any] = gettext_lazy("Operations per second")
     position: ClassVar[int] = 50
 
     def figures(self, info: ServerInfo, history: History) -> dict[str, Any]:
         return {"chart": Chart.of(history, "rate", Line(_("Operations"), history.operations))}
-
-
-panels.register("operations_per_second", OperationsPerSecond())

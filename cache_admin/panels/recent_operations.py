@@ -8,11 +8,12 @@ from django.utils.translation import gettext_lazy as _
 
 from cache_admin.adapters.base import Adapter
 from cache_admin.models import Operation
-from cache_admin.panels.base import Panel, panels
+from cache_admin.panels.base import Panel, register
 
 SHOWN = 5
 
 
+@register
 class RecentOperations(Panel):
     title: ClassVar[Any] = _("Recent operations")
     position: ClassVar[int] = 80
@@ -22,6 +23,3 @@ class RecentOperations(Panel):
 
     def context(self, adapter: Adapter) -> dict[str, Any]:
         return {"operations": list(Operation.objects.filter(alias=adapter.alias)[:SHOWN])}
-
-
-panels.register("recent_operations", RecentOperations())

@@ -8,10 +8,11 @@ from django.utils.translation import gettext_lazy as _
 
 from cache_admin.adapters.base import Adapter
 from cache_admin.monitoring.findings import findings
-from cache_admin.panels.base import panels
+from cache_admin.panels.base import register
 from cache_admin.panels.servers import ServerPanel
 
 
+@register
 class Server(ServerPanel):
     title: ClassVar[Any] = _("Server")
     position: ClassVar[int] = 10
@@ -19,6 +20,3 @@ class Server(ServerPanel):
     def context(self, adapter: Adapter) -> dict[str, Any]:
         context = super().context(adapter)
         return {**context, "findings": findings(context["reading"], context["history"])[:3]}
-
-
-panels.register("server", Server())

@@ -28,7 +28,7 @@ class ServerPanel(Panel):
             "reading": reading,
             "info": primary.info,
             "history": history,
-            "stale": about(adapter.alias, primary.error) if primary.error else "",
+            "stale": about(primary.error) if primary.error else "",
             **self.figures(primary.info, history),
         }
 

@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 from cache_admin.adapters.base import Adapter
 from cache_admin.monitoring import findings, sampler
 from cache_admin.monitoring import history as histories
-from cache_admin.panels.base import Panel, panels
+from cache_admin.panels.base import Panel, register
 from cache_admin.panels.charts import sparkline
 from cache_admin.panels.hit_rate import lifetime_hit_rate
 
 
+@register
 class Summary(Panel):
     place: ClassVar[Any] = "overview"
 
@@ -38,6 +39,3 @@ class Summary(Panel):
             "lifetime": lifetime_hit_rate(info),
             "sparkline": sparkline(history.hit_rate),
         }
-
-
-panels.register("summary", Summary())

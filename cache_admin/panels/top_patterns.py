@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 from cache_admin.adapters.base import Adapter
 from cache_admin.keyspace import reports
 from cache_admin.keyspace.report import Estimate, Report
-from cache_admin.panels.base import Panel, panels
+from cache_admin.panels.base import Panel, register
 
 SHOWN = 5  #: and one hue for all the rest
 
@@ -29,6 +29,7 @@ class Part:
     hue: int
 
 
+@register
 class TopPatterns(Panel):
     title: ClassVar[Any] = gettext_lazy("What fills it")
     position: ClassVar[int] = 40
@@ -63,6 +64,3 @@ def _part(name: str, amount: Estimate, share: Estimate, x: float, hue: int) -> P
     return Part(
         name or _("everything else"), bool(name), amount, share, f"{x * 100:.2f}%", f"{share.value * 100:.2f}%", hue
     )
-
-
-panels.register("top_patterns", TopPatterns())

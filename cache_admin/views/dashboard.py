@@ -33,12 +33,9 @@ class Card(CacheView):
             raise Http404(str(error)) from error
         if not self.allowed(panel.permission):
             raise PermissionDenied(_("You do not have the permission cache_admin.%s.") % panel.permission)
-        try:
-            return HttpResponse(self.filled(panel, cards.card(panel, self.cache)))
-        except Exception:
-            return HttpResponse(self.filled(panel, cards.broken(panel, self.cache)))
 
-    def filled(self, panel: cards.Panel, card: cards.Card) -> str:
-        """The card as text, made here so that a template that fails, fails here."""
-        context = {**self.fragment_context(), **(card.context or {}), "panel": panel, "card": card}
-        return render_to_string("cache_admin/_card.html", context, request=self.request)
+        def draw(card: cards.Card) -> str:
+            context = {**self.fragment_context(), **(card.context or {}), "panel": panel, "card": card}
+            return render_to_string("cache_admin/_card.html", context, request=request)
+
+        return HttpResponse(cards.drawn(panel, self.cache, draw))

@@ -12,6 +12,7 @@ from cache_admin import keys
 from cache_admin.adapters.base import Adapter
 from cache_admin.exceptions import CacheAdminError
 from cache_admin.keyspace import browse
+from cache_admin.monitoring.findings import about
 from cache_admin.views.base import CacheView
 from cache_admin.views.naming import Name, name_of
 from cache_admin.views.overview import each_alias
@@ -50,7 +51,7 @@ class FindIn(CacheView):
         try:
             context["found"] = look(self.cache, q)
         except CacheAdminError as error:
-            context["error"] = str(error)
+            context["error"] = about(error)
         return self.render(context, template="cache_admin/_found.html")
 
 

@@ -32,5 +32,5 @@ def each_alias() -> list[tuple[str, Adapter | None, str]]:
         try:
             rows.append((alias, adapter(alias), ""))
         except CacheAdminError as error:
-            rows.append((alias, None, about(alias, error)))
+            rows.append((alias, None, about(error)))
     return rows
