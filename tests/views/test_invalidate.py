@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 import redis
 from django.core import signing
+from django.db import connection
 from django.test import Client
+from django.utils import timezone
 
 from cache_admin import keys
 from cache_admin.keyspace import patterns
 from cache_admin.models import Operation
+from cache_admin.operations import kinds
 from tests.views.conftest import SignIn, text, url
 
 
@@ -193,3 +197,27 @@ def test_the_way_back_fills_the_form_again(client: Client, products: redis.Redis
     form = text(client.get(back[1].replace("&amp;", "&")))
     assert 'value="product:*"' in form
     assert 'value="because"' in form
+
+
+def test_a_second_start_of_the_same_leads_to_the_first(client: Client, products: redis.Redis) -> None:
+    token = ask(client, kind="glob", target="product:*")
+    confirm(client, token)
+    first = Operation.objects.get()
+    key = kinds.get("purge").active_key("default", first.params)
+    later = timezone.now() + timedelta(minutes=1)
+    Operation.objects.update(state="running", active_key=key, lease_until=later)
+    response = confirm(client, ask(client, kind="glob", target="product:*"), kind="glob", target="product:*")
+    assert response.status_code == 409  # type: ignore[attr-defined]
+    assert url("operation", first.pk) in text(response)
+    assert Operation.objects.count() == 1
+
+
+def test_nothing_is_deleted_without_its_record(client: Client, products: redis.Redis) -> None:
+    token = ask(client, kind="glob", target="product:*")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON cache_admin_operation BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        )
+    response = confirm(client, token, kind="glob", target="product:*")
+    assert "nothing was deleted" in text(response)
+    assert products.dbsize() == 28

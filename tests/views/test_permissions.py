@@ -33,10 +33,9 @@ def address(name: str) -> str:
     return url(name, *(one_operation() if param == "pk" else SAMPLES[param] for param in params))
 
 
-def one_operation() -> object:
-    return Operation.objects.create(
-        kind="purge", alias="default", state="done", summary="s", username="x", nonce=uuid4().hex
-    ).pk
+def one_operation(summary: str = "s", user: User | None = None) -> object:
+    values = {"summary": summary, "user": user, "username": "x", "nonce": uuid4().hex}
+    return Operation.objects.create(kind="purge", alias="default", state="done", **values).pk
 
 
 @pytest.mark.parametrize(("name", "view"), VIEWS)
