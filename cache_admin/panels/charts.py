@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,7 +50,7 @@ class Chart:
             "max": self.top,
             "atLeast": self.at_least,
             "legend": len(self.lines) > 1,
-            "marks": [self._nearest(moment) for moment in self.marks],
+            "marks": [self._point_of(moment) for moment in self.marks],
             "series": [
                 {
                     "label": str(line.label),
@@ -67,8 +68,8 @@ class Chart:
             if any(value is not None for value in values):
                 yield _clock(self.moments[i], "H:i:s"), values
 
-    def _nearest(self, moment: float) -> int:
-        return min(range(len(self.moments)), key=lambda i: abs(self.moments[i] - moment))
+    def _point_of(self, moment: float) -> int:
+        return min(bisect_left(self.moments, moment), len(self.moments) - 1)
 
 
 def _clock(moment: float, pattern: str) -> str:
