@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "example_project
 
 
 def site_for(urls: dict[str, str]) -> None:
-    """Configures the test project's admin with django-redis aliases, prefix "shop", on servers of the benchmark's own."""
+    """Configures the test project's admin with django-redis aliases, prefix "shop", on the benchmark's own servers."""
     import os
 
     import django

@@ -2,7 +2,8 @@
 
 Names are folded while the server measures their page; what is left per key afterwards is adding up. Bytes are asked for
 every key, expiry and type for some only, for each costs two more commands: the first ``PROBES`` keys of a pattern
-(``SAMPLE_PROBES`` where time is short), then every ``THIN``-th key. Keyspaces up to ``SMALL`` keys are probed whole, so their figures are exact.
+(``SAMPLE_PROBES`` where time is short), then every ``THIN``-th key. Keyspaces up to ``SMALL`` keys are probed whole, so
+their figures are exact. A key that SCAN returns twice, as it may while the server resizes its table, is counted twice.
 """
 
 from __future__ import annotations
