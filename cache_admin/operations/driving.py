@@ -29,7 +29,7 @@ TICK = 0.5
 TERMINAL = "terminal: "
 _LONGEST_REST = 3.0
 #: What is aimed at below the share that must be held.
-_MARGIN = 0.9
+_MARGIN = 0.95
 _LEAST_PART = 0.1
 
 #: Called after every save with the row; may raise :class:`Cancelled`.
@@ -49,15 +49,18 @@ class Pace:
 
     def __init__(self, share: float, spent: Callable[[], float | None]) -> None:
         self._share = min(1.0, max(0.01, share)) * _MARGIN
-        self._free_at = self._asked = time.monotonic()
+        self._free_at = time.monotonic()
         self._spent = spent
-        self._known = spent()
+        self._known: float | None = None
+        self._asked = 0.0
         self._busy = 0.0
         self._part = 1.0
 
     def rest(self, busy: float) -> None:
         """Sleeps as long as the last ``busy`` seconds ask for. Our own work meanwhile counts as rest; more than a
         second of it is not saved up for a burst."""
+        if not busy:
+            return
         self._busy += busy
         if time.monotonic() - self._asked >= 1.0:
             self._measure()
@@ -69,10 +72,16 @@ class Pace:
         time.sleep(max(0.0, min(self._free_at - time.monotonic(), _LONGEST_REST)))
 
     def _measure(self) -> None:
-        before, self._known = self._known, self._spent()
+        before, self._known = self._known, self._ask()
         if before is not None and self._known is not None and self._known >= before and self._busy:
             self._part = min(1.0, max(_LEAST_PART, (self._known - before) / self._busy))
         self._busy, self._asked = 0.0, time.monotonic()
+
+    def _ask(self) -> float | None:
+        try:
+            return self._spent()
+        except CacheAdminError:
+            return None  # the next step meets the same trouble and tells it better
 
 
 def permitted(user_id: Any, username: str, kind: Kind, params: dict[str, Any]) -> bool:

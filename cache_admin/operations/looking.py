@@ -164,7 +164,7 @@ def look(cache: Adapter, selection: Selection, *, include_protected: bool, budge
                 ]
                 sorter.sort(new)
                 found.total = page.total
-                found.scanned += SCAN_COUNT
+                found.scanned += max(SCAN_COUNT, len(page.keys))
                 found.exact = page.cursor == 0
                 if not found.exact and time.monotonic() - began > budget:
                     break
