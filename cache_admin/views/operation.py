@@ -23,7 +23,7 @@ from cache_admin.views.base import CacheView, is_fragment_request
 def progress(row: Operation) -> dict[str, Any]:
     """Context of ``_operation.html``. ``rate`` is keys looked at per second since the start, ``remaining`` seconds."""
     elapsed = ((row.finished or timezone.now()) - row.created).total_seconds()
-    rate = row.scanned / elapsed if row.is_active and row.scanned and elapsed >= 1 else None
+    rate = row.scanned / elapsed if row.state == row.State.RUNNING and row.scanned and elapsed >= 1 else None
     return {
         "operation": row,
         "alias": row.alias,

@@ -1,6 +1,9 @@
-/* A row that opens in place closes with a second click; htmx only opens. */
 (() => {
   "use strict";
+  /* Running operations ask for their progress every second, while somebody looks. */
+  window.setInterval(() => { if (!document.hidden) document.body.dispatchEvent(new CustomEvent("ca:tick")); }, 1000);
+
+  /* A row that opens in place closes with a second click; htmx only opens. */
   const detailOf = (link) => link.closest("tr").nextElementSibling.querySelector(".ca-detail");
   document.addEventListener("click", (event) => {
     const link = event.target.closest(".ca-open");
