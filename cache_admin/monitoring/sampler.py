@@ -31,7 +31,7 @@ KEEP = 86_400.0  #: seconds for which samples are kept
 TRIM_EVERY, TRIM_CHUNK, TRIM_CHUNKS = 100, 500, 20
 #: Seconds for which nothing is stored after the database refused, so that a locked one slows one card a minute.
 STORE_AGAIN = 60.0
-_STORED = tuple(f.name for f in fields(ServerInfo) if f.name not in {"node", "notes"})
+_STORED = tuple(f.name for f in fields(ServerInfo) if f.name not in {"node", "notes", "keys"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class _Store:
             self.refused = time.monotonic()
 
 
-_slots: dict[str, _Slot] = {}
+_slots: dict[tuple[str, str], _Slot] = {}
 _store = _Store()
 
 
@@ -120,16 +120,17 @@ def reading(alias: str) -> Reading:
     return Reading(alias, found, off)
 
 
-def server_id(alias: str, node: Node) -> str:
-    """Digest of where an alias points and which of its servers is meant. Keyed, so no address can be guessed back."""
-    caches: dict[str, dict[str, Any]] = settings.CACHES  # type: ignore[assignment]
-    location = caches[alias].get("LOCATION", "")
-    return salted_hmac("cache_admin.server", f"{location!r} {node.name}", algorithm="sha256").hexdigest()
+def server_id(node: Node) -> str:
+    """Digest of a server, the same for all aliases on it. Keyed, so no address can be guessed back."""
+    return salted_hmac("cache_admin.server", node.name, algorithm="sha256").hexdigest()
 
 
 def _read(adapter: Adapter, node: Node) -> NodeReading:
-    server = server_id(adapter.alias, node)
-    slot = _slots.setdefault(server, _Slot())
+    server = server_id(node)
+    caches: dict[str, dict[str, Any]] = settings.CACHES  # type: ignore[assignment]
+    # Aliases on one database share a reading; those on another one have other keys in theirs.
+    place = server, repr(caches[adapter.alias].get("LOCATION"))
+    slot = _slots.setdefault(place, _Slot())
     with slot.lock:
         before = slot.reading
         if before is None or time.monotonic() - slot.asked >= STEP:

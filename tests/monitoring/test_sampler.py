@@ -13,6 +13,7 @@ from embedded import Server, running
 
 from cache_admin.adapters import adapter
 from cache_admin.adapters import servers as known_servers
+from cache_admin.adapters.base import Node
 from cache_admin.exceptions import Unavailable, Unsupported
 from cache_admin.models import ServerSample
 from cache_admin.monitoring import sampler
@@ -147,5 +148,13 @@ def test_a_cache_without_servers_says_so(alias: str):
 
 def test_the_digest_tells_servers_apart():
     node = adapter("default").nodes()[0]
-    assert sampler.server_id("default", node) == sampler.server_id("json", node)
-    assert sampler.server_id("default", node) != sampler.server_id("core", node)
+    assert sampler.server_id(node) == sampler.server_id(adapter("core").nodes()[0])
+    assert sampler.server_id(node) != sampler.server_id(Node(0, "cache.example:6379"))
+
+
+@pytest.mark.django_db
+def test_aliases_on_one_server_share_its_samples_but_not_its_keys(raw: redis.Redis):
+    raw.set("a", 1)
+    assert sampler.reading("default").primary.info.keys == 1
+    assert sampler.reading("core").primary.info.keys == 0
+    assert ServerSample.objects.count() == 1
