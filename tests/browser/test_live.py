@@ -1,0 +1,68 @@
+"""The page lives: it survives the server, resumes what was cut off, and needs no mouse."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+import redis
+from axe_playwright_python.sync_playwright import Axe
+from embedded import Server
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Operator
+
+pytestmark = pytest.mark.browser
+HOME = "/admin/cache_admin/cache/"
+PAGES = ("", "alias/default/", "alias/default/patterns/", "alias/default/keys/", "alias/default/large-keys/",
+         "alias/default/invalidate/?kind=glob&target=product:*", "operations/")  # fmt: skip
+
+
+def test_page_stays_usable_while_the_server_is_silent_and_recovers(
+    operator: Operator, shop: redis.Redis, server: Server
+) -> None:
+    operator.page.goto(f"{operator.base}{HOME}alias/default/")
+    memory = operator.page.locator("#card-memory")
+    expect(memory).to_contain_text("B", timeout=10_000)
+    assert server.process
+    os.kill(server.process.pid, signal.SIGSTOP)
+    try:
+        expect(operator.page.locator("main")).to_contain_text("not answer", timeout=20_000)
+        expect(memory).to_be_visible()
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+    expect(operator.page.locator("#card-server .ca-verdict")).not_to_contain_text("answer", timeout=15_000)
+
+
+def test_keyboard_reaches_search_and_rows(operator: Operator, shop: redis.Redis) -> None:
+    operator.page.goto(f"{operator.base}{HOME}alias/default/patterns/")
+    operator.page.keyboard.press("j")
+    assert operator.page.evaluate("document.activeElement.hasAttribute('data-ca-row')")
+    operator.page.keyboard.press("/")
+    assert operator.page.evaluate("document.activeElement.hasAttribute('data-ca-search')")
+    operator.page.keyboard.press("Escape")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_page_is_wider_than_the_screen(operator: Operator, shop: redis.Redis, width: int) -> None:
+    operator.page.set_viewport_size({"width": width, "height": 850})
+    for path in PAGES:
+        operator.page.goto(f"{operator.base}{HOME}{path}")
+        operator.page.wait_for_load_state("networkidle")
+        overflow = operator.page.evaluate(
+            "document.querySelector('.ca').scrollWidth - document.querySelector('.ca').clientWidth"
+        )
+        assert overflow <= 0, path
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_pass_the_accessibility_rules(operator: Operator, shop: redis.Redis, scheme: str) -> None:
+    operator.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    found = []
+    for path in PAGES:
+        operator.page.goto(f"{operator.base}{HOME}{path}")
+        operator.page.wait_for_timeout(600)
+        results = Axe().run(operator.page, context=".ca", options={"runOnly": ["wcag2a", "wcag2aa"]})
+        found += [(path, v["id"], v["nodes"][0]["html"][:160]) for v in results.response["violations"]]
+    assert found == []
