@@ -55,11 +55,14 @@ _SESSIONS = tuple(
 # Looked for only in names that were not met before, because these ids differ from key to key anyway: e-mail addresses,
 # and tokens of mixed case with digits between letters.
 _DOMAIN = rb"@[\w\x00-]{1,63}(?:\.[\w\x00-]{1,63})+"
-_RARE = re.compile(
+_ADDRESS = re.compile(
     rb"(?<=[:/|=])[\w.+%\x00-]{1,64}" + _DOMAIN + rb"|(?<![A-Za-z0-9.+%])[A-Za-z0-9.+%\x00]{1,64}" + _DOMAIN
-    + rb"|(?<!" + _ALNUM + rb")(?=[A-Za-z0-9]*[a-z])(?=[A-Za-z0-9]*[A-Z])(?=[A-Za-z0-9]*[A-Za-z]\d[A-Za-z])"
-    rb"[\w-]{20,}+" + _END
-)  # fmt: skip
+)
+_SHORTEST_TOKEN = 20
+_TOKEN = re.compile(
+    rb"(?<!" + _ALNUM + rb")(?=[A-Za-z0-9]*[a-z])(?=[A-Za-z0-9]*[A-Z])(?=[A-Za-z0-9]*[A-Za-z]\d[A-Za-z])"
+    rb"[\w-]{%d,}+" % _SHORTEST_TOKEN + _END
+)
 
 
 def fold_common(names: Sequence[bytes]) -> list[bytes]:
@@ -82,7 +85,11 @@ def _fold(text: bytes) -> bytes:
 
 def finish(folded: bytes) -> bytes:
     """The template of a name that went through :func:`fold_common`: the rarer kinds of ids folded as well."""
-    return _RARE.sub(ID, folded)
+    if b"@" in folded:
+        folded = _ADDRESS.sub(ID, folded)
+    if len(folded) >= _SHORTEST_TOKEN and not folded.islower():
+        folded = _TOKEN.sub(ID, folded)
+    return folded
 
 
 def fold(name: bytes) -> bytes:
