@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 
 from cache_admin import conf
 from cache_admin.adapters.base import Adapter, MeasuredPage, Probe
+from cache_admin.exceptions import NotPermitted
 from cache_admin.keyspace.groups import Groups
 from cache_admin.keyspace.report import Report
 from cache_admin.keyspace.summary import Findings, summarise
@@ -45,7 +46,8 @@ class Census:
         report = census.report()
 
     It may stop after any page; :meth:`report` then tells what was seen so far, as a sample. :meth:`dump` and
-    :meth:`restore` carry it into another process.
+    :meth:`restore` carry it into another process. Making one asks the server for its number of keys, and raises what that
+    raises.
     """
 
     def __init__(self, adapter: Adapter, *, probes: int = PROBES) -> None:
@@ -55,7 +57,7 @@ class Census:
         self.run_id = ""
         self.finished = False  #: the walk came to its end
         self.scanned = 0
-        self.total = 0
+        self.total = _count(adapter)
         self.started = time.time()
         self.seconds = 0.0  #: spent walking, without pauses
         self._restarted = False
@@ -84,8 +86,6 @@ class Census:
     def choose(self, names: Sequence[bytes]) -> Sequence[bytes]:
         """Folds the names of the page to come; returns the keys to probe. For :meth:`Adapter.walk`."""
         began = time.perf_counter()
-        if not self.run_id and not self.total:
-            self.total = self.adapter.count()
         tallies, mask = self._groups.place(names)
         self._chosen = names, tallies, mask
         if mask is not None:
@@ -255,6 +255,14 @@ class Census:
         census._large_tallies = dict(zip(keys, census._groups.own.place([strip(key) for key in keys]), strict=True))
         census._large_probes = {b64decode(key): Probe(ttl, kind) for key, ttl, kind in dumped["large_probes"]}
         return census
+
+
+def _count(adapter: Adapter) -> int:
+    """Keys of the database, before a walk holds a connection; 0 where that may not be asked."""
+    try:
+        return adapter.count()
+    except NotPermitted:
+        return 0
 
 
 def _text(raw: bytes) -> str:
