@@ -46,8 +46,8 @@ class Census:
         report = census.report()
 
     It may stop after any page; :meth:`report` then tells what was seen so far, as a sample. :meth:`dump` and
-    :meth:`restore` carry it into another process. Making one asks the server for its number of keys, and raises what that
-    raises.
+    :meth:`restore` carry it into another process. Making one asks the server for its number of keys, and raises what
+    that raises.
     """
 
     def __init__(self, adapter: Adapter, *, probes: int = PROBES) -> None:
