@@ -1,0 +1,1 @@
+"""The caching library that host projects call; works with and without the admin."""
