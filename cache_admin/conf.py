@@ -63,7 +63,7 @@ def current() -> Settings:
     """The settings in force. Unknown names are left to the system check; wrong types are too."""
     given: Mapping[str, Any] = getattr(settings, SETTING, None) or {}
     known = {field.name for field in fields(Settings)}
-    values = {
+    values: Any = {
         name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if name in known
     }
     return replace(Settings(), **values)

@@ -23,6 +23,8 @@ from cache_admin.models import CensusReport
 KEEP = 20
 DELETE_BATCH = 100
 SAMPLE_SECONDS = 30.0
+#: A stored census older than this says less of the cache than a sample of now.
+STORED_SECONDS = 86_400.0
 
 logger = logging.getLogger(__name__)
 
@@ -42,14 +44,14 @@ _memories_lock = threading.Lock()
 
 
 def current(alias: str) -> Report:
-    """The newest complete census if there is one, else a sample at most ``SAMPLE_SECONDS`` old.
+    """The newest complete census of the last day if there is one, else a sample at most ``SAMPLE_SECONDS`` old.
 
     Raises :class:`UnknownAlias`, and what reading the server raises when a sample is needed.
     """
     memory = _memory(alias)
     with memory.lock:
         stored = _latest(alias, memory)
-        if stored and stored.complete:
+        if stored and stored.complete and time.time() - stored.started < STORED_SECONDS:
             return stored
         if memory.sample is None or time.monotonic() - memory.sampled > SAMPLE_SECONDS:
             memory.sample = sample(adapter(alias), conf.current().SAMPLE_MILLISECONDS)

@@ -11,12 +11,12 @@ from django.utils.translation import gettext as _
 
 from cache_admin.adapters import adapter
 from cache_admin.exceptions import InvalidPattern
-from cache_admin.keys import show
 from cache_admin.keyspace import catalogue
 from cache_admin.models import Operation
 from cache_admin.operations import runner, words
 from cache_admin.operations.base import Kind, Plan, Step, digest
 from cache_admin.operations.purge import MAX_SECONDS
+from cache_admin.values import masking
 
 Verb = Literal["delete", "expire", "persist"]
 
@@ -66,6 +66,9 @@ def apply(
         raise InvalidPattern(_("A key may live for 1 second to 365 days."))
     raw = codec.raw(name)
     user_part = name.encode("utf-8", "surrogateescape")
+    family = catalogue.family(user_part)
+    # The sentence stays in the audit, so it must not hold a key that is a login.
+    shown = masking.key_text(raw, codec, family.name if family else "")
     plan = Plan(
         kind=Edit.name,
         alias=alias,
@@ -75,15 +78,15 @@ def apply(
             "protected": bool(catalogue.protected(user_part)),
             "seconds": seconds if verb == "expire" else None,
         },
-        sentence=_sentence(alias, verb, raw, seconds),
+        sentence=_sentence(alias, verb, shown, seconds),
         keys=1,
     )
     operation, created = runner.begin(plan, user, reason)
     return runner.run(operation) if created else operation
 
 
-def _sentence(alias: str, verb: Verb, raw: bytes, seconds: int | None) -> str:
-    values = {"key": show(raw), "alias": alias, "seconds": words.number(seconds or 0)}
+def _sentence(alias: str, verb: Verb, shown: str, seconds: int | None) -> str:
+    values = {"key": shown, "alias": alias, "seconds": words.number(seconds or 0)}
     if verb == "delete":
         return _("Delete the key %(key)s from %(alias)s.") % values
     if verb == "persist":

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from cache_admin import keys
 from cache_admin.adapters.base import Adapter
+from cache_admin.keyspace import public
 from cache_admin.keyspace.report import Estimate, PatternStats, Report
 from cache_admin.views.census import CensusPage
 from cache_admin.views.export import csv_response, download
@@ -117,23 +118,9 @@ class PatternsExport(PatternTable):
         return download("application/json", name, self.as_json(report))
 
     def as_json(self, report: Report) -> str:
-        """As ``cache_report --json`` writes it, with the rows of the page and without names that are secrets."""
-
-        def tell(raw: bytes) -> bool:
-            return not name_of(self.cache, raw).masked
-
-        def public(stats: PatternStats) -> PatternStats:
-            largest = stats.largest_key if tell(stats.largest_key) else b""
-            return replace(stats, examples=tuple(filter(tell, stats.examples)), largest_key=largest)
-
-        shown = replace(
-            report,
-            patterns=tuple(map(public, self.chosen(report))),
-            other=report.other and public(report.other),
-            foreign=tuple(replace(one, examples=tuple(filter(tell, one.examples))) for one in report.foreign),
-            large_keys=tuple(large for large in report.large_keys if tell(large.key)),
-        )
-        return json.dumps(shown.to_json(), indent=1)
+        """As ``cache_report --json`` writes it, with the rows of the page."""
+        shown = replace(report, patterns=tuple(self.chosen(report)))
+        return json.dumps(public.as_json(shown, lambda raw: name_of(self.cache, raw).text), indent=1)
 
 
 CSV_ESTIMATES = ("keys", "keys_share", "bytes", "bytes_share", "no_expiry")

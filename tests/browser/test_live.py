@@ -23,7 +23,7 @@ def test_page_stays_usable_while_the_server_is_silent_and_recovers(
     operator: Operator, shop: redis.Redis, server: Server
 ) -> None:
     operator.page.goto(f"{operator.base}{HOME}alias/default/")
-    memory = operator.page.locator("#card-memory")
+    memory = operator.page.locator("#ca-card-memory")
     expect(memory).to_contain_text("B", timeout=10_000)
     assert server.process
     os.kill(server.process.pid, signal.SIGSTOP)
@@ -32,7 +32,7 @@ def test_page_stays_usable_while_the_server_is_silent_and_recovers(
         expect(memory).to_be_visible()
     finally:
         os.kill(server.process.pid, signal.SIGCONT)
-    expect(operator.page.locator("#card-server .ca-verdict")).not_to_contain_text("answer", timeout=15_000)
+    expect(operator.page.locator("main")).not_to_contain_text("not answering", timeout=15_000)
 
 
 def test_keyboard_reaches_search_and_rows(operator: Operator, shop: redis.Redis) -> None:
@@ -65,4 +65,5 @@ def test_pages_pass_the_accessibility_rules(operator: Operator, shop: redis.Redi
         operator.page.wait_for_timeout(600)
         results = Axe().run(operator.page, context=".ca", options={"runOnly": ["wcag2a", "wcag2aa"]})
         found += [(path, v["id"], v["nodes"][0]["html"][:160]) for v in results.response["violations"]]
-    assert found == []
+    print(*found, sep="\n")
+    assert not found

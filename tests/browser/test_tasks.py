@@ -95,8 +95,8 @@ def test_task_10_who_flushed_what_yesterday(operator: Operator, shop: redis.Redi
 def test_task_15_share_exactly_what_i_see_and_export_it(operator: Operator, shop: redis.Redis) -> None:
     operator.click("Caches")
     operator.click_on(operator.page.locator(".ca-row", has_text="default").get_by_role("link", name="Patterns").first)
-    operator.page.get_by_label("Filter").fill("product")
-    operator.page.get_by_label("Filter").press("Enter")
+    operator.page.get_by_label("Filter", exact=True).fill("product")
+    operator.page.get_by_label("Filter", exact=True).press("Enter")
     operator.page.wait_for_url("**q=product**")
     before = operator.page.locator("table.ca-table").first.inner_text()
     address = operator.page.url

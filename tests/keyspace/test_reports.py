@@ -46,11 +46,19 @@ def test_without_a_stored_census_a_sample_answers_and_is_kept(raw: redis.Redis) 
 
 def test_the_newest_complete_census_is_preferred() -> None:
     report = census()
-    for complete, started in ((True, 10.0), (True, 20.0), (False, 30.0)):
-        reports.save(replace(report, complete=complete, started=started))
-    assert reports.latest("default") == replace(report, started=20.0)
+    now = report.started
+    for complete, age in ((True, 20.0), (True, 10.0), (False, 0.0)):
+        reports.save(replace(report, complete=complete, started=now - age))
+    assert reports.latest("default") == replace(report, started=now - 10.0)
     assert reports.current("default") is reports.latest("default")
     assert reports.latest("core") is None
+
+
+def test_a_census_of_another_day_gives_way_to_a_sample_of_now() -> None:
+    old = replace(census(), started=census().started - reports.STORED_SECONDS)
+    reports.save(old)
+    assert reports.latest("default") == old
+    assert reports.current("default").started > old.started
 
 
 def test_a_partial_census_is_the_latest_but_a_sample_is_current() -> None:
