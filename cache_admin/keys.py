@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -228,3 +228,24 @@ class KeyCodec:
     def literal(self, key: str) -> bytes:
         """The glob that matches only this user key."""
         return escape_glob(self.raw(key))
+
+
+def covering_glob(globs: Sequence[bytes]) -> bytes:
+    """One glob that matches all that any of ``globs`` matches: themselves, or what they begin with alike and ``*``."""
+    if len(globs) == 1:
+        return globs[0]
+    starts = [_fixed_start(glob) for glob in globs]
+    first, last = min(starts), max(starts)
+    length = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+    return escape_glob(first[:length]) + b"*"
+
+
+def _fixed_start(glob: bytes) -> bytes:
+    """What every key that matches ``glob`` begins with."""
+    fixed = bytearray()
+    i = 0
+    while i < len(glob) and glob[i] not in b"*?[":
+        i += glob[i] == ord("\\") and i + 1 < len(glob)
+        fixed.append(glob[i])
+        i += 1
+    return bytes(fixed)

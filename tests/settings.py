@@ -23,6 +23,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_htmx",
     "cache_admin",
+    "tests.shop_models",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
