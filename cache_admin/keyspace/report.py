@@ -33,6 +33,11 @@ class Estimate:
         """An exact figure."""
         return cls(value, value, value, True)
 
+    @property
+    def unknown(self) -> bool:
+        """Of a share: nothing was looked at, so it may be anything from 0 to 1."""
+        return not self.exact and (self.low, self.value, self.high) == (0.0, 0.0, 1.0)
+
 
 @dataclass(frozen=True, slots=True)
 class PatternStats:

@@ -29,7 +29,7 @@ def _value(figure: Figure) -> float | None:
 @register.filter
 def mark(figure: Figure) -> str:
     """ "≈" before an estimate, nothing before an exact figure."""
-    return "≈\u202f" if isinstance(figure, Estimate) and not figure.exact else ""
+    return "≈\u202f" if isinstance(figure, Estimate) and not figure.exact and not figure.unknown else ""
 
 
 @register.filter
@@ -84,9 +84,9 @@ def exactly(figure: Figure) -> str:
 
 @register.filter
 def percent(share: Figure) -> str:
-    """A share from 0 to 1 as "94.2 %"; what is not 0 or 100 never rounds to it."""
+    """A share from 0 to 1 as "94.2 %"; what is not 0 or 100 never rounds to it. An em dash for unknown."""
     value = _value(share)
-    if value is None:
+    if value is None or (isinstance(share, Estimate) and share.unknown):
         return "—"
     shown = value * 100
     if 0 < shown < 0.05:
@@ -101,6 +101,8 @@ def percent_interval(share: Figure) -> str:
     """ "92.0 % to 95.1 %" for the title of an estimated share."""
     if not isinstance(share, Estimate) or share.exact:
         return percent(share)
+    if share.unknown:
+        return _("not looked at in this sample")
     return _("95%% interval: %(low)s to %(high)s") % {"low": percent(share.low), "high": percent(share.high)}
 
 

@@ -1,0 +1,63 @@
+"""Figures as people read them."""
+
+from __future__ import annotations
+
+import pytest
+
+from cache_admin.keyspace.report import Estimate
+from cache_admin.templatetags import cache_admin as filters
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0, "0 %"), (1, "100 %"), (0.5, "50.0 %"), (0.0001, "under 0.1 %"), (0.99999, "over 99.9 %"), (None, "—"),
+        (Estimate(0.0, 0.0, 1.0), "—"), (Estimate.of(0.0), "0 %"), (Estimate(0.0, 0.0, 0.3), "0 %"),
+    ],
+)  # fmt: skip
+def test_a_share_never_rounds_to_all_or_nothing(share: float | Estimate | None, text: str) -> None:
+    assert filters.percent(share).replace("\xa0", " ") == text
+
+
+def test_only_an_estimate_that_was_looked_at_is_marked() -> None:
+    assert filters.mark(Estimate(0.2, 0.1, 0.3)) == "≈\u202f"
+    assert filters.mark(Estimate.of(0.2)) == ""
+    assert filters.mark(Estimate(0.0, 0.0, 1.0)) == ""
+
+
+@pytest.mark.parametrize(
+    ("figure", "text"),
+    [(0, "0"), (812, "812"), (3_100, "3,100"), (41_233, "41.2 k"), (1_240_000, "1.2 M"), (None, "—")],
+)
+def test_counts_read_at_a_glance(figure: int | None, text: str) -> None:
+    assert filters.count(figure).replace("\xa0", " ") == text
+
+
+def test_an_estimate_tells_its_interval_in_full() -> None:
+    assert filters.exactly(Estimate(41_233.0, 40_102.0, 42_364.0)) == "41,233 (95% interval: 40,102 to 42,364)"
+
+
+@pytest.mark.parametrize(
+    ("display", "parts"),
+    [
+        ("product:*", [("product:", False), ("*", True)]),
+        ("*:x", [("*", True), (":x", False)]),
+        (r"a\*b", [(r"a\*b", False)]),
+        ("plain", [("plain", False)]),
+    ],
+)
+def test_only_the_variable_star_of_a_pattern_is_told_apart(display: str, parts: list[tuple[str, bool]]) -> None:
+    assert filters.pattern_parts(display) == parts
+
+
+@pytest.mark.parametrize(("text", "cut"), [("short", "short"), ("a" * 60 + "b" * 60, "a" * 47 + "…" + "b" * 24)])
+def test_keys_are_cut_where_they_differ_least(text: str, cut: str) -> None:
+    assert filters.cut(text) == cut
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.4, "0.4 s"), (59, "59 s"), (725, "12 min 5 s"), (273_600, "3 d 4 h"), (86_400, "1 d"), (None, "—")],
+)
+def test_lengths_of_time_have_two_units_at_most(value: float | None, text: str) -> None:
+    assert filters.seconds(value).replace("\xa0", " ") == text
