@@ -65,24 +65,27 @@ DATABASES = {
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379")
 DATABASE = f"{REDIS_URL}{'&' if '?' in REDIS_URL else '?'}db="
 
+TIMEOUTS = {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1}  # seconds
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": f"{DATABASE}0",
         "KEY_PREFIX": "shop",
-        "OPTIONS": {"COMPRESSOR": "django_redis.compressors.zlib.ZlibCompressor"},
+        "OPTIONS": {"COMPRESSOR": "django_redis.compressors.zlib.ZlibCompressor", **TIMEOUTS},
     },
     "sessions": {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": f"{DATABASE}0",
         "KEY_PREFIX": "sessions",
+        # While the server is away, sessions come from the database, and nobody is signed out.
+        "OPTIONS": {"IGNORE_EXCEPTIONS": True, **TIMEOUTS},
     },
     "long_term": {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": f"{DATABASE}0",
         "KEY_PREFIX": "long_term",
         "TIMEOUT": 7 * 24 * 3600,
-        "OPTIONS": {"SERIALIZER": "django_redis.serializers.json.JSONSerializer"},
+        "OPTIONS": {"SERIALIZER": "django_redis.serializers.json.JSONSerializer", **TIMEOUTS},
     },
     "pages": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
