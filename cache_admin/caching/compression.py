@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import importlib
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +69,24 @@ def compression(wanted: bool | Compression) -> Compression | None:
 def unpacked(value: Any) -> Any:
     """The value that was stored, compressed or not."""
     return value.value() if isinstance(value, Packed) else value
+
+
+@contextmanager
+def explained(alias: str, args: object) -> Iterator[None]:
+    """Turns the complaint of a serializer that knows no :class:`Packed` into :class:`Unsupported`."""
+    try:
+        yield
+    except TypeError as error:
+        if not _holds_packed(args):
+            raise
+        text = _("%(alias)s: its serializer takes no compressed values. Use the COMPRESSOR of the alias instead.")
+        raise Unsupported(text % {"alias": alias}) from error
+
+
+def _holds_packed(value: object) -> bool:
+    if isinstance(value, Mapping):
+        value = tuple(value.values())
+    return isinstance(value, Packed) or (isinstance(value, tuple) and any(map(_holds_packed, value)))
 
 
 def _functions(codec: str) -> tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]:

@@ -14,7 +14,7 @@ import enum
 import math
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from cache_admin.caching.compression import Compression, unpacked
@@ -53,9 +53,6 @@ class Entry(NamedTuple):
         counts as invalidated."""
         return all(stamps.get(tag) == stamp for tag, stamp in self.tags.items())
 
-    def stale(self, now: float) -> bool:
-        return self.fresh_until is not None and now >= self.fresh_until
-
     def due_early(self, now: float, beta: float) -> bool:
         """Whether this caller should refresh it before its time.
 
@@ -84,10 +81,6 @@ def opened(found: Any) -> Entry | None:
         _, as_of, fresh_until, seconds, tags, call, value = found
         return Entry(unpacked(value), as_of, fresh_until, seconds, tags, call)
     return Entry(unpacked(found))
-
-
-def is_envelope(found: object) -> bool:
-    return isinstance(found, Sequence) and len(found) == _FIELDS and found[0] == MARK
 
 
 def until(timeout: float | None, jitter: float = 0.0) -> float | None:
