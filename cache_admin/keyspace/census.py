@@ -8,14 +8,11 @@ their figures are exact. A key that SCAN returns twice, as it may while the serv
 
 from __future__ import annotations
 
-import sys
 import time
-from base64 import b64decode, b64encode
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from heapq import heapify, heappush, heappushpop
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from django.utils.translation import gettext as _
 
@@ -23,6 +20,7 @@ from cache_admin import conf
 from cache_admin.adapters.base import Adapter, MeasuredPage, Probe
 from cache_admin.exceptions import NotPermitted
 from cache_admin.keyspace.groups import Groups
+from cache_admin.keyspace.largest import Largest
 from cache_admin.keyspace.report import Report
 from cache_admin.keyspace.summary import Findings, summarise
 from cache_admin.keyspace.tally import Tally
@@ -34,6 +32,15 @@ THIN = 50
 #: Probes beyond these, and beyond this share of the keys, are not made, however many patterns there are.
 MOST_PROBES = 10_000
 MOST_PROBES_SHARE = 0.05
+
+
+class _Rows(NamedTuple):
+    """Keys of a page with their tallies and sizes, and which of them are own (``None``: all)."""
+
+    keys: Sequence[bytes]
+    tallies: list[Tally]
+    sizes: Sequence[int]
+    own: list[bool] | None
 
 
 class Census:
@@ -62,20 +69,17 @@ class Census:
         self.seconds = 0.0  #: spent walking, without pauses
         self._restarted = False
         self._chosen: tuple[Sequence[bytes], list[Tally], list[bool] | None] | None = None
+        self._unsettled: _Rows | None = None
+        self._answers: Mapping[bytes, Probe] = {}
         self._reset()
 
     def _reset(self) -> None:
-        settings = conf.current()
         self._groups = Groups(self.adapter)
         self._asked: dict[bytes, Tally] = {}
         self._probes = 0
         self._offset = 0
         self._measured = False
-        self._most_large = settings.LARGE_KEYS
-        self._large: list[tuple[int, bytes]] = []
-        self._large_tallies: dict[bytes, Tally] = {}
-        self._large_probes: dict[bytes, Probe] = {}
-        self._ask_large: list[bytes] = []
+        self._largest = Largest(conf.current().LARGE_KEYS)
         self.scanned = 0
         self.finished = False
         self.started = time.time()
@@ -85,19 +89,15 @@ class Census:
 
     def choose(self, names: Sequence[bytes]) -> Sequence[bytes]:
         """Folds the names of the page to come; returns the keys to probe. For :meth:`Adapter.walk`."""
-        began = time.perf_counter()
+        self._settle()
         tallies, mask = self._groups.place(names)
         self._chosen = names, tallies, mask
         if mask is not None:
             names = [name for name, mine in zip(names, mask, strict=True) if mine]
             tallies = [tally for tally, mine in zip(tallies, mask, strict=True) if mine]
-        probes = self._choose(names, tallies)
-        self.seconds += time.perf_counter() - began
-        return probes
+        return self._choose(names, tallies)
 
     def _choose(self, names: Sequence[bytes], tallies: Sequence[Tally]) -> list[bytes]:
-        chosen = self._ask_large
-        self._ask_large = []
         if 0 < self.total <= SMALL:
             asked = dict(zip(names, tallies, strict=True))
         else:
@@ -111,13 +111,15 @@ class Census:
                         asked[name] = tally
         self._asked.update(asked)
         self._probes += len(asked)
-        return [*asked, *(key for key in chosen if key not in asked)]
+        return [*asked, *(key for key in self._largest.to_probe() if key not in asked)]
 
     # When it has measured
 
     def feed(self, page: MeasuredPage) -> None:
-        """Adds up a page. Starts over when it comes from another server process than the page before."""
+        """Takes a page, to be added up while the server works on the next one. Starts over when it comes from another
+        server process than the page before."""
         began = time.perf_counter()
+        self._settle()
         chosen = self._chosen
         self._chosen = None
         if self.run_id and page.run_id != self.run_id:
@@ -127,32 +129,34 @@ class Census:
         self.run_id, self.cursor, self.total = page.run_id, page.cursor, page.total
         if chosen is None or chosen[0] is not page.keys:
             chosen = page.keys, *self._groups.place(page.keys)
-        self._add(page, *chosen[1:])
-        for key, probe in page.probes.items():
-            if key in self._large_tallies:
-                self._large_probes[key] = probe
-            if (tally := self._asked.pop(key, None)) is not None:
-                tally.end.probe(probe)
+        self._unsettled = self._present(page, *chosen[1:])
+        self._answers = page.probes
+        self.scanned += len(self._unsettled.keys)
         self.finished = page.cursor == 0
         self.seconds += page.busy + time.perf_counter() - began
 
-    def _add(self, page: MeasuredPage, tallies: list[Tally], mask: list[bool] | None) -> None:
-        keys: Sequence[bytes] = page.keys
-        sizes = page.sizes
-        if None in sizes:
-            self._measured = self._measured or any(size is not None for size in sizes)
-            # Where sizes may be read, an own key without one is gone; a foreign one may as well be out of bounds.
-            rows = [
-                row
-                for row in zip(keys, tallies, sizes, mask or [True] * len(keys), strict=True)
-                if row[2] is not None or not self._measured or not row[3]
-            ]
-            keys, tallies = [row[0] for row in rows], [row[1] for row in rows]
-            sizes, mask = [row[2] or 0 for row in rows], [row[3] for row in rows]
-        elif keys:
-            self._measured = True
-        self.scanned += len(keys)
-        measured = cast("Sequence[int]", sizes)
+    def _present(self, page: MeasuredPage, tallies: list[Tally], mask: list[bool] | None) -> _Rows:
+        """The keys of a page that are there. Where sizes may be read, an own key without one is gone; a foreign one may
+        as well be out of bounds."""
+        if None not in page.sizes:
+            self._measured = self._measured or bool(page.keys)
+            return _Rows(page.keys, tallies, cast("Sequence[int]", page.sizes), mask)
+        self._measured = self._measured or any(size is not None for size in page.sizes)
+        rows = [
+            row
+            for row in zip(page.keys, tallies, page.sizes, mask or [True] * len(tallies), strict=True)
+            if row[2] is not None or not self._measured or not row[3]
+        ]
+        return _Rows(
+            [row[0] for row in rows], [row[1] for row in rows], [row[2] or 0 for row in rows], [row[3] for row in rows]
+        )
+
+    def _settle(self) -> None:
+        """Adds up the page that was taken last."""
+        if self._unsettled is None:
+            return
+        keys, tallies, measured, mask = self._unsettled
+        self._unsettled = None
         for key, tally, size in zip(keys, tallies, measured, strict=True):
             if size > tally.floor:
                 tally.rank(key, size)
@@ -161,36 +165,21 @@ class Census:
             tally.keys += number
             tally.size += number * size
             tally.squares += number * size * size
-        if max(measured, default=-1) > self._large_floor:
+        if max(measured, default=-1) > self._largest.floor:
             for key, tally, size, mine in zip(keys, tallies, measured, mask or [True] * len(keys), strict=True):
-                if mine and size > self._large_floor:
-                    self._keep_large(size, key, tally)
-
-    @property
-    def _large_floor(self) -> int:
-        """The size to beat for a place among the largest keys."""
-        if len(self._large) < self._most_large:
-            return -1
-        return self._large[0][0] if self._large else sys.maxsize
-
-    def _keep_large(self, size: int, key: bytes, tally: Tally) -> None:
-        """Puts a key among the largest, once."""
-        if key in self._large_tallies:
-            return
-        self._large_tallies[key] = tally
-        self._ask_large.append(key)
-        if len(self._large) < self._most_large:
-            heappush(self._large, (size, key))
-        else:
-            _size, gone = heappushpop(self._large, (size, key))
-            del self._large_tallies[gone]
-            self._large_probes.pop(gone, None)
+                if mine and size > self._largest.floor:
+                    self._largest.keep(size, key, tally)
+        for key, probe in self._answers.items():
+            self._largest.answer(key, probe)
+            if (asked := self._asked.pop(key, None)) is not None:
+                asked.end.probe(probe)
 
     # What it found
 
     def report(self, *, complete: bool | None = None) -> Report:
         """What was found up to now. ``complete=False`` makes a finished walk count as partial; an unfinished one
         always does."""
+        self._settle()
         findings = Findings(
             adapter=self.adapter,
             started=self.started,
@@ -201,9 +190,7 @@ class Census:
             measured=self._measured or not self.scanned,
             own=self._groups.own,
             foreign=self._groups.foreign,
-            large=sorted(self._large, reverse=True),
-            large_tallies=self._large_tallies,
-            large_probes=self._large_probes,
+            largest=self._largest,
             notes=tuple(self._notes()),
         )
         return summarise(findings)
@@ -226,6 +213,7 @@ class Census:
 
     def dump(self) -> dict[str, Any]:
         """All that :meth:`restore` needs, as JSON. Probes on their way are lost."""
+        self._settle()
         return {
             "cursor": self.cursor,
             "run_id": self.run_id,
@@ -236,8 +224,7 @@ class Census:
             "finished": self.finished,
             "measured": self._measured,
             "groups": self._groups.dump(),
-            "large": [[size, _text(key)] for size, key in self._large],
-            "large_probes": [[_text(key), probe.ttl, probe.type] for key, probe in self._large_probes.items()],
+            "largest": self._largest.dump(),
         }
 
     @classmethod
@@ -248,12 +235,10 @@ class Census:
             setattr(census, name, dumped[name])
         census._measured = dumped["measured"]
         census._groups.restore(dumped["groups"])
-        census._large = [(size, b64decode(key)) for size, key in dumped["large"]]
-        heapify(census._large)
-        keys = [key for _size, key in census._large]
+        keys = census._largest.restore(dumped["largest"])
         strip = adapter.codec.strip
-        census._large_tallies = dict(zip(keys, census._groups.own.place([strip(key) for key in keys]), strict=True))
-        census._large_probes = {b64decode(key): Probe(ttl, kind) for key, ttl, kind in dumped["large_probes"]}
+        placed = census._groups.own.place([strip(key) for key in keys])
+        census._largest.tallies.update(zip(keys, placed, strict=True))
         return census
 
 
@@ -263,10 +248,6 @@ def _count(adapter: Adapter) -> int:
         return adapter.count()
     except NotPermitted:
         return 0
-
-
-def _text(raw: bytes) -> str:
-    return b64encode(raw).decode()
 
 
 def sample(adapter: Adapter, budget_ms: float, *, start: tuple[int, str] = (0, "")) -> Report:

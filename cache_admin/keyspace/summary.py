@@ -9,11 +9,12 @@ from heapq import nlargest
 
 from django.utils.translation import gettext as _
 
-from cache_admin.adapters.base import Adapter, Probe
+from cache_admin.adapters.base import Adapter
 from cache_admin.keys import show
 from cache_admin.keyspace import catalogue, estimates
 from cache_admin.keyspace.estimates import TOPS, Weight
 from cache_admin.keyspace.groups import Group
+from cache_admin.keyspace.largest import Largest
 from cache_admin.keyspace.owners import Owner
 from cache_admin.keyspace.patterns import display
 from cache_admin.keyspace.report import TTL_BUCKETS, ForeignStats, LargeKey, PatternStats, Report
@@ -36,9 +37,7 @@ class Findings:
     measured: bool
     own: Group
     foreign: Mapping[Owner, Group]
-    large: Sequence[tuple[int, bytes]]  #: largest first
-    large_tallies: Mapping[bytes, Tally]
-    large_probes: Mapping[bytes, Probe]
+    largest: Largest
     notes: tuple[str, ...]
 
     @property
@@ -71,7 +70,8 @@ def summarise(findings: Findings) -> Report:
         other=own.stats(other, _("other"), b"") if other.keys else None,
         foreign=tuple(sorted(_foreign(findings), key=lambda stats: -stats.size.value)),
         large_keys=tuple(
-            _large(findings, names.get(id(findings.large_tallies[key].end)), key, size) for size, key in findings.large
+            _large(findings, names.get(id(findings.largest.tallies[key].end)), key, size)
+            for size, key in findings.largest.ranking
         ),
         measured=findings.measured,
         notes=notes,
@@ -173,7 +173,7 @@ def _without_head(owner: Owner, raw: bytes) -> bytes:
 
 
 def _large(findings: Findings, stats: PatternStats | None, key: bytes, size: int) -> LargeKey:
-    probe = findings.large_probes.get(key)
+    probe = findings.largest.probes.get(key)
     user_key = findings.adapter.codec.strip(key)
     family = catalogue.family(user_key)
     return LargeKey(
