@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import translation
 
-from cache_admin.keyspace.report import Estimate
+from cache_admin.keyspace.report import TTL_BUCKETS, Estimate, PatternStats
 from cache_admin.templatetags import cache_admin as filters
 
 
@@ -61,3 +62,32 @@ def test_keys_are_cut_where_they_differ_least(text: str, cut: str) -> None:
 )
 def test_lengths_of_time_have_two_units_at_most(value: float | None, text: str) -> None:
     assert filters.seconds(value).replace("\xa0", " ") == text
+
+
+def pattern_with(no_expiry: Estimate, *buckets: float) -> PatternStats:
+    one = Estimate.of(1)
+    return PatternStats(
+        pattern="a:*", template=b"a:\x00", family="", title="", keys=one, size=one, keys_share=one, size_share=one,
+        mean=1.0, largest=1, largest_key=b"a:1", no_expiry=no_expiry,
+        ttl_buckets=(*buckets, *(0.0,) * (TTL_BUCKETS - len(buckets))), types=(), examples=(), protected=False,
+    )  # fmt: skip
+
+
+def test_the_expiry_chart_draws_and_tells_only_the_shares_there_are() -> None:
+    chart = filters.ttl_chart(pattern_with(Estimate.of(0.25), 0.745, 0.0, 0.005))
+    assert chart.text.replace("\xa0", " ") == "under 1 min: 74.5 %, 10 min to 1 h: 0.5 %, never: 25.0 %"
+    assert chart.bars == "M0 17v-12h8v12zM18 17v-1h8v1z"
+    assert chart.never == "M65 17v-4h8v4z"
+
+
+def test_the_expiry_chart_of_keys_not_looked_at_is_empty_and_says_so() -> None:
+    chart = filters.ttl_chart(pattern_with(Estimate(0.0, 0.0, 1.0)))
+    assert (chart.text, chart.bars, chart.never) == ("not looked at in this sample", "", "")
+
+
+def test_the_expiry_chart_speaks_the_language_of_each_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filters, "_", lambda text: f"{translation.get_language()} {text}")
+    for language in ("fr", "it"):
+        with translation.override(language):
+            assert filters.ttl_shares(pattern_with(Estimate.of(1.0)))[-1] == (f"{language} never", 1.0)
+    filters._ttl_labels.cache_clear()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -10,8 +12,8 @@ from django import template
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.formats import number_format
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from cache_admin import keys
 from cache_admin.adapters.base import Adapter
@@ -200,13 +202,35 @@ def named(raw: bytes, adapter: Adapter) -> Name:
 
 
 @register.filter
-def ttl_bars(stats: PatternStats) -> list[tuple[str, float, int, int, int]]:
-    """The expiry histogram: (label, share, x, y, height) of each bar, drawn in 74 by 17 units; the last is "never"."""
-    labels = [_("under %s") % seconds(TTL_EDGES[0])]
-    labels += [f"{seconds(low)} to {seconds(high)}" for low, high in pairwise(TTL_EDGES)]
-    labels += [_("over %s") % seconds(TTL_EDGES[-1]), _("never")]
-    bars = []
-    for i, (label, share) in enumerate(zip(labels, (*stats.ttl_buckets, stats.no_expiry.value), strict=True)):
+def ttl_shares(stats: PatternStats) -> list[tuple[str, float]]:
+    """The expiry histogram: label and share of each bucket, shortest first; the last is "never"."""
+    return list(zip(_ttl_labels(get_language()), (*stats.ttl_buckets, stats.no_expiry.value), strict=True))
+
+
+@lru_cache(maxsize=8)
+def _ttl_labels(language: str | None) -> tuple[str, ...]:
+    """Labels of the buckets; ``language`` is the active one, which they are written in."""
+    edges = [seconds(edge) for edge in TTL_EDGES]
+    between = [_("%(low)s to %(high)s") % {"low": low, "high": high} for low, high in pairwise(edges)]
+    return (_("under %s") % edges[0], *between, _("over %s") % edges[-1], _("never"))
+
+
+@dataclass(frozen=True, slots=True)
+class TtlChart:
+    """The expiry histogram, drawn in 74 by 17 units."""
+
+    text: str  #: its bars in words
+    bars: str  #: SVG path of the bars but the last
+    never: str  #: SVG path of the last
+
+
+@register.filter
+def ttl_chart(stats: PatternStats) -> TtlChart:
+    """The expiry histogram as a picture; a share that is not 0 has at least one unit of height."""
+    shares = ttl_shares(stats)
+    paths = []
+    for i, (_label, share) in enumerate(shares):
         height = max(1, round(share * 16)) if share else 0
-        bars.append((label, share, i * 9 + 2 * (i == len(labels) - 1), 17 - height, height))
-    return bars
+        paths.append(f"M{i * 9 + 2 * (i == len(shares) - 1)} 17v-{height}h8v{height}z" if height else "")
+    text = ", ".join(f"{label}: {percent(share)}" for label, share in shares if share)
+    return TtlChart(text or _("not looked at in this sample"), "".join(paths[:-1]), paths[-1])
