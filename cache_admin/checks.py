@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
@@ -14,23 +13,9 @@ from django.apps import apps
 from django.conf import settings
 from django.core import checks
 
-from cache_admin.conf import SETTING, Settings
+from cache_admin.conf import SETTING, Settings, problem
 
 PACKAGE = Path(__file__).parent
-
-#: Least and greatest valid value of the settings that are numbers.
-RANGES: Mapping[str, tuple[float, float]] = {
-    "REFRESH_SECONDS": (0, 3600),
-    "SERVER_TIMEOUT": (0.05, 60),
-    "SAMPLE_MILLISECONDS": (10, 5000),
-    "MAX_PATTERNS": (10, 100_000),
-    "LARGE_KEYS": (1, 10_000),
-    "GENTLE_SHARE": (0.01, 1),
-    "TYPED_CONFIRMATION_KEYS": (0, math.inf),
-    "CONFIRMATION_SECONDS": (10, 86_400),
-    "AUDIT_DAYS": (0, math.inf),
-}
-CHOICES: Mapping[str, tuple[str, ...]] = {"RUNNER": ("thread", "inline")}
 
 
 def check_all(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
@@ -44,7 +29,6 @@ def check_settings(given: object) -> list[checks.CheckMessage]:
     """E001 and E002: names and values of the ``CACHE_ADMIN`` dict."""
     if not isinstance(given, Mapping):
         return [checks.Error(f"{SETTING} must be a dict, not {type(given).__name__}.", id="cache_admin.E002")]
-    defaults = Settings()
     known = [field.name for field in fields(Settings)]
     messages: list[checks.CheckMessage] = []
     for name, value in given.items():
@@ -52,9 +36,9 @@ def check_settings(given: object) -> list[checks.CheckMessage]:
             near = get_close_matches(str(name).upper(), known, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"The settings are: {', '.join(known)}."
             messages.append(checks.Error(f"{SETTING}[{name!r}] is no setting.", hint=hint, id="cache_admin.E001"))
-        elif problem := _problem(name, value, getattr(defaults, name)):
+        elif wanted := problem(name, value):
             messages.append(
-                checks.Error(f"{SETTING}[{name!r}] must be {problem}, not {value!r}.", id="cache_admin.E002")
+                checks.Error(f"{SETTING}[{name!r}] must be {wanted}, not {value!r}.", id="cache_admin.E002")
             )
     return messages
 
@@ -106,28 +90,3 @@ def check_install(installed: Iterable[str], package: Path) -> list[checks.CheckM
             )
         )
     return messages
-
-
-def _problem(name: str, value: object, default: object) -> str:
-    """What the value must be, in words; "" for a good value."""
-    if name in CHOICES:
-        return "" if value in CHOICES[name] else " or ".join(map(repr, CHOICES[name]))
-    if isinstance(default, int | float):
-        return _number_problem(value, default, RANGES.get(name, (-math.inf, math.inf)))
-    if isinstance(default, str):
-        return "" if isinstance(value, str) else "a string"
-    if value is None and default is None:
-        return ""
-    texts = isinstance(value, tuple | list) and all(isinstance(item, str) for item in value)
-    return "" if texts else "a list or tuple of strings" + (" or None" if default is None else "")
-
-
-def _number_problem(value: object, default: float, bounds: tuple[float, float]) -> str:
-    kinds = (int,) if isinstance(default, int) else (int, float)
-    low, high = bounds
-    if isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high:
-        return ""
-    kind = "a whole number" if isinstance(default, int) else "a number"
-    if math.isinf(low):
-        return kind
-    return f"{kind} of {low:g} or more" if math.isinf(high) else f"{kind} from {low:g} to {high:g}"

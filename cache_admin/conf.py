@@ -1,12 +1,13 @@
 """The settings of this package: one frozen dataclass of defaults for the ``CACHE_ADMIN`` dict of the host project.
 
 ``conf.current()`` is read where a value is used, never at import, so ``override_settings`` works in tests of host
-projects. A name
-that is no field here is reported by the system check ``cache_admin.E001`` and ignored at run time.
+projects. A name that is no field here, and a value that is no good, are reported by the system checks
+``cache_admin.E001`` and ``E002``. A server that runs no checks goes on with the defaults instead of them.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
@@ -16,6 +17,20 @@ from django.conf import settings
 from django.core.signals import setting_changed
 
 SETTING = "CACHE_ADMIN"
+
+#: Least and greatest valid value of the settings that are numbers.
+RANGES: Mapping[str, tuple[float, float]] = {
+    "REFRESH_SECONDS": (0, 3600),
+    "SERVER_TIMEOUT": (0.05, 60),
+    "SAMPLE_MILLISECONDS": (10, 5000),
+    "MAX_PATTERNS": (10, 100_000),
+    "LARGE_KEYS": (1, 10_000),
+    "GENTLE_SHARE": (0.01, 1),
+    "TYPED_CONFIRMATION_KEYS": (0, math.inf),
+    "CONFIRMATION_SECONDS": (10, 86_400),
+    "AUDIT_DAYS": (0, math.inf),
+}
+CHOICES: Mapping[str, tuple[str, ...]] = {"RUNNER": ("thread", "inline")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +75,41 @@ class Settings:
 
 @lru_cache(maxsize=1)
 def current() -> Settings:
-    """The settings in force. Unknown names are left to the system check; wrong types are too."""
-    given: Mapping[str, Any] = getattr(settings, SETTING, None) or {}
+    """The settings in force: what is given, as far as the system checks find no fault with it."""
+    given = getattr(settings, SETTING, None)
     known = {field.name for field in fields(Settings)}
     values: Any = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if name in known
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in (given.items() if isinstance(given, Mapping) else ())
+        if name in known and not problem(name, value)
     }
     return replace(Settings(), **values)
+
+
+def problem(name: str, value: object) -> str:
+    """What the value of a known setting must be, in words; "" for a good value."""
+    default = getattr(Settings(), name)
+    if name in CHOICES:
+        return "" if value in CHOICES[name] else " or ".join(map(repr, CHOICES[name]))
+    if isinstance(default, int | float):
+        return _number_problem(value, default, RANGES.get(name, (-math.inf, math.inf)))
+    if isinstance(default, str):
+        return "" if isinstance(value, str) else "a string"
+    if value is None and default is None:
+        return ""
+    texts = isinstance(value, tuple | list) and all(isinstance(item, str) for item in value)
+    return "" if texts else "a list or tuple of strings" + (" or None" if default is None else "")
+
+
+def _number_problem(value: object, default: float, bounds: tuple[float, float]) -> str:
+    kinds = (int,) if isinstance(default, int) else (int, float)
+    low, high = bounds
+    if isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high:
+        return ""
+    kind = "a whole number" if isinstance(default, int) else "a number"
+    if math.isinf(low):
+        return kind
+    return f"{kind} of {low:g} or more" if math.isinf(high) else f"{kind} from {low:g} to {high:g}"
 
 
 def _forget(*, setting: str, **kwargs: object) -> None:

@@ -10,7 +10,7 @@ import pytest
 from django.core import checks as django_checks
 from django.test import override_settings
 
-from cache_admin import checks
+from cache_admin import checks, conf
 from cache_admin.conf import Settings
 
 APPS = {"django_htmx", "django.contrib.admin", "cache_admin"}
@@ -36,7 +36,7 @@ def test_every_default_is_valid() -> None:
 
 
 def test_every_range_and_choice_is_of_a_setting() -> None:
-    assert {*checks.RANGES, *checks.CHOICES} <= {field.name for field in fields(Settings)}
+    assert {*conf.RANGES, *conf.CHOICES} <= {field.name for field in fields(Settings)}
 
 
 @pytest.mark.parametrize(
@@ -87,6 +87,12 @@ def test_a_wrong_type_or_a_value_out_of_range_is_an_error(name: str, value: obje
 )
 def test_whole_numbers_pass_as_numbers_and_lists_as_tuples(name: str, value: object) -> None:
     assert checks.check_settings({name: value}) == []
+
+
+@pytest.mark.parametrize("given", [5, "abc", {"ALIASES": 5}, {"SERVER_TIMEOUT": "x"}, {"LARGE_KEYS": -1}, {"NO": 1}])
+def test_what_is_no_good_leaves_the_defaults_where_no_checks_run(given: object) -> None:
+    with override_settings(CACHE_ADMIN=given):
+        assert conf.current() == Settings()
 
 
 def test_settings_that_are_no_dict_are_an_error() -> None:
