@@ -7,7 +7,9 @@ from functools import update_wrapper
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from django.conf import settings
 from django.contrib.admin import AdminSite
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
@@ -35,7 +37,11 @@ def _guarded(site: AdminSite, view_class: type[CacheView]) -> Callable[..., Http
         return admin_view(request, *args, **kwargs)
 
     # site.admin_view marks the view (never_cache, csrf_protect); the marks must stay on the outer function.
-    return update_wrapper(inner, admin_view)
+    outer = update_wrapper(inner, admin_view)
+    for database in settings.DATABASES:
+        # Under ATOMIC_REQUESTS the record of a change would be written after it, or never.
+        outer = transaction.non_atomic_requests(using=database)(outer)
+    return outer
 
 
 def _page_to_login(request: HttpRequest, site: AdminSite) -> HttpResponse:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, ClassVar
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin import site as default_site
 from django.core.exceptions import PermissionDenied
+from django.db import OperationalError, ProgrammingError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
@@ -20,6 +22,8 @@ from cache_admin import conf
 from cache_admin.adapters import adapter, aliases
 from cache_admin.adapters.base import Adapter
 from cache_admin.exceptions import CacheAdminError, UnknownAlias
+
+log = logging.getLogger(__name__)
 
 PERMISSIONS = (
     "view_cache",
@@ -36,6 +40,10 @@ def is_fragment_request(request: HttpRequest) -> bool:
     """Whether htmx asks for a part of a page. Works without the middleware of django-htmx."""
     details = HtmxDetails(request)
     return bool(details) and not details.boosted and not details.history_restore_request
+
+
+class BrokenAlias(CacheAdminError):
+    """An alias whose backend cannot be loaded."""
 
 
 class CacheView(View):
@@ -55,6 +63,23 @@ class CacheView(View):
     adapter: Adapter | None = None
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answers the request. A refusal, an alias that cannot be loaded and a failing database are pages in words."""
+        try:
+            self.prepare(**kwargs)
+            response = super().dispatch(request, *args, **kwargs)
+            # Templates ask the database too, so they are rendered where its failure is caught.
+            return response.render() if isinstance(response, TemplateResponse) else response
+        except PermissionDenied as error:
+            return self.trouble(str(error) or _("You may not do this."), status=403)
+        except BrokenAlias as error:
+            hint = _("Check this alias in settings.CACHES. The other caches are not concerned.")
+            return self.trouble(str(error), hint, title=kwargs["alias"])
+        except (OperationalError, ProgrammingError) as error:
+            log.warning("The database failed under %s.", request.path, exc_info=True)
+            return self.trouble(*_about_database(error), status=503)
+
+    def prepare(self, **kwargs: Any) -> None:
+        """Checks permission and alias before any method is called. ``kwargs`` are those of the route."""
         if not (self.allowed("view_cache") and self.allowed(self.permission)):
             raise PermissionDenied(_("You do not have the permission cache_admin.%s.") % self.permission)
         if alias := kwargs.get("alias"):
@@ -63,9 +88,16 @@ class CacheView(View):
             except UnknownAlias as error:
                 raise Http404(str(error)) from error
             except CacheAdminError as error:
-                context = {**self.page_context(), **self.fragment_context(), "title": alias, "error": str(error)}
-                return TemplateResponse(request, "cache_admin/broken_alias.html", context)
-        return super().dispatch(request, *args, **kwargs)
+                raise BrokenAlias(str(error)) from error
+
+    def trouble(self, error: str, hint: str = "", *, title: str = "", status: int = 200) -> HttpResponse:
+        """A page, or a fragment, that says why there is no other. Asks neither a cache nor the database."""
+        context = {**CacheView.fragment_context(self), "error": error, "hint": hint}
+        template = "cache_admin/_trouble.html"
+        if not is_fragment_request(self.request):
+            template = "cache_admin/trouble.html"
+            context = {**CacheView.page_context(self), **context, "title": title or self.title}
+        return TemplateResponse(self.request, template, context, status=status).render()
 
     @property
     def cache(self) -> Adapter:
@@ -124,3 +156,10 @@ class CacheView(View):
         response = TemplateResponse(self.request, template, merged, status=status)
         response["Vary"] = "HX-Request"
         return response
+
+
+def _about_database(error: Exception) -> tuple[str, str]:
+    """What happened to the project's database, and what to do."""
+    if isinstance(error, ProgrammingError) or str(error).startswith("no such "):
+        return _("The tables of these pages are missing, or of another version."), _("Run manage.py migrate.")
+    return _("The database does not answer, or is locked."), _("The caches are not concerned. Try again in a moment.")

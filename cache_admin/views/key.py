@@ -7,7 +7,6 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -36,12 +35,12 @@ class KeyView(CacheView):
     title = gettext_lazy("Key")
     raw: bytes
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def prepare(self, **kwargs: Any) -> None:
+        super().prepare(**kwargs)
         try:
             self.raw = keys.from_token(kwargs["token"])
         except ValueError as error:
             raise Http404(str(error)) from error
-        return super().dispatch(request, *args, **kwargs)
 
     def show(self, error: str = "", status: int = 200) -> HttpResponse:
         """The whole page; a key that is gone, or a server that is silent, is said in words."""

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -49,12 +48,11 @@ class OperationView(CacheView):
         super().setup(request, *args, **kwargs)
         self.error = ""
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if self.allowed("view_cache"):
-            self.operation = get_object_or_404(Operation, pk=kwargs["pk"])
-            if self.operation.user_id != request.user.pk and not self.allowed("view_audit"):
-                raise PermissionDenied(_("You do not have the permission cache_admin.view_audit."))
-        return super().dispatch(request, *args, **kwargs)
+    def prepare(self, **kwargs: Any) -> None:
+        super().prepare(**kwargs)
+        self.operation = get_object_or_404(Operation, pk=kwargs["pk"])
+        if self.operation.user_id != self.request.user.pk and not self.allowed("view_audit"):
+            raise PermissionDenied(_("You do not have the permission cache_admin.view_audit."))
 
     def fragment_context(self) -> dict[str, Any]:
         return {**super().fragment_context(), **progress(self.operation), "error": self.error}

@@ -153,7 +153,9 @@
     say();
   });
   document.body.addEventListener("htmx:responseError", (event) => {
-    warn(root.dataset[event.detail.xhr.status === 403 ? "forbidden" : "failed"] || "");
+    const { status, responseText } = event.detail.xhr;
+    const reason = new DOMParser().parseFromString(responseText, "text/html").querySelector(".ca-error");
+    warn(reason ? reason.textContent : root.dataset[status === 403 ? "forbidden" : "failed"] || "");
   });
   document.body.addEventListener("htmx:sendError", () => warn(root.dataset.offline || ""));
 

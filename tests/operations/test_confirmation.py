@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from django.contrib.auth.models import User
 from django.core import signing
@@ -56,9 +58,10 @@ def test_a_token_signed_for_another_purpose_is_refused(operator: User) -> None:
         redeem(signing.dumps({"user": str(operator.pk)}, salt="elsewhere"), operator, "default")
 
 
-def test_an_old_token_is_refused_and_audited(operator: User, settings) -> None:
-    token = token_for(toy_plan(), operator)
-    settings.CACHE_ADMIN = {"CONFIRMATION_SECONDS": -1}
+def test_an_old_token_is_refused_and_audited(operator: User, settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.CACHE_ADMIN = {"CONFIRMATION_SECONDS": 10}
+    token, later = token_for(toy_plan(), operator), time.time() + 11
+    monkeypatch.setattr(time, "time", lambda: later)
     with pytest.raises(StalePlan, match="older than"):
         redeem(token, operator, "default")
     assert Operation.objects.get().state == "refused"

@@ -1,0 +1,122 @@
+"""Refusals, and a database of the project that fails: a page in words, never an error of the site."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from uuid import uuid4
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.test import Client
+
+from cache_admin.adapters.redis import RedisAdapter
+from cache_admin.models import Operation
+from tests.views.conftest import SignIn, key_url, text, url
+
+pytestmark = pytest.mark.usefixtures("raw")
+HTMX = {"HX-Request": "true"}
+
+
+class TestRefusals:
+    def test_a_page_names_the_permission_that_is_missing(self, sign_in: SignIn) -> None:
+        nobody = sign_in()
+        response = nobody.get(url("dashboard", "default"))
+        assert response.status_code == 403
+        page = text(response)
+        assert "You do not have the permission cache_admin.view_cache." in page
+        assert "<title>" in page
+        assert "hx-get" not in page, "nothing on it asks for what is refused"
+
+    def test_a_fragment_is_the_sentence_alone(self, sign_in: SignIn) -> None:
+        mia = sign_in("view_cache")
+        response = mia.post(url("invalidate_preview", "default"), headers=HTMX)
+        assert response.status_code == 403
+        assert text(response).startswith('<p class="ca-error" role="alert">You do not have the permission')
+
+    def test_a_refused_change_of_a_key_says_why(self, sign_in: SignIn) -> None:
+        mia = sign_in("view_cache", "invalidate")
+        response = mia.post(key_url(b"shop:1:lock:x", name="key_change"), {"verb": "delete"})
+        assert response.status_code == 403
+        assert "cache_admin.invalidate_protected" in text(response)
+
+    def test_the_operation_of_somebody_else(self, sign_in: SignIn) -> None:
+        operation = Operation.objects.create(kind="purge", alias="default", state="done", nonce="n", username="x")
+        response = sign_in("view_cache").get(url("operation", operation.pk))
+        assert response.status_code == 403
+        assert "cache_admin.view_audit" in text(response)
+
+
+class TestMissingTables:
+    @pytest.fixture(autouse=True)
+    def _no_tables(self, db: None) -> None:
+        with connection.cursor() as cursor:
+            for name in ("operation", "censusreport", "serversample"):
+                cursor.execute(f"ALTER TABLE cache_admin_{name} RENAME TO {name}_of_later")
+
+    @pytest.mark.parametrize("name", ["cache_changelist", "operations", "operations_export"])
+    def test_a_page_says_to_migrate(self, client: Client, name: str) -> None:
+        response = client.get(url(name))
+        assert response.status_code == 503
+        assert "manage.py migrate" in text(response)
+
+    def test_an_operation_says_to_migrate(self, client: Client) -> None:
+        assert "manage.py migrate" in text(client.get(url("operation", uuid4())))
+
+    def test_nothing_is_scanned_or_changed(self, client: Client, raw) -> None:
+        raw.set("shop:1:a", "x")
+        assert "manage.py migrate" in text(client.post(url("census_start", "default")))
+        assert "manage.py migrate" in text(client.post(key_url(b"shop:1:a", name="key_change"), {"verb": "delete"}))
+        assert raw.exists("shop:1:a")
+
+    @pytest.mark.parametrize("name", ["dashboard", "keys", "invalidate"])
+    def test_what_needs_no_table_still_works(self, client: Client, name: str) -> None:
+        assert client.get(url(name, "default")).status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+class TestLockedDatabase:
+    @pytest.fixture(autouse=True)
+    def _locked(self, client: Client) -> Iterator[None]:
+        connection.ensure_connection()
+        connection.cursor().execute("PRAGMA busy_timeout = 50")
+        with closing(sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            yield
+            other.execute("ROLLBACK")
+        connection.close()
+
+    def test_a_change_is_not_begun_and_says_why(self, client: Client, raw) -> None:
+        raw.set("shop:1:a", "x")
+        for response in (
+            client.post(url("census_start", "default")),
+            client.post(key_url(b"shop:1:a", name="key_change"), {"verb": "delete"}),
+        ):
+            assert response.status_code == 503
+            assert "is locked" in text(response)
+        assert raw.exists("shop:1:a")
+
+    @pytest.mark.parametrize("name", ["dashboard", "patterns", "keys", "large_keys", "invalidate"])
+    def test_looking_still_works(self, client: Client, name: str) -> None:
+        assert client.get(url(name, "default")).status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_record_of_a_change_is_committed_before_it_under_atomic_requests(
+    client: Client, raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw.set("shop:1:a", "x")
+    delete, seen = RedisAdapter.delete, []
+
+    def watched(adapter: RedisAdapter, names: list[bytes]) -> object:
+        with closing(sqlite3.connect(connection.settings_dict["NAME"])) as other:
+            seen.append(other.execute("SELECT state FROM cache_admin_operation").fetchall())
+        return delete(adapter, names)
+
+    monkeypatch.setattr(RedisAdapter, "delete", watched)
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    client.post(key_url(b"shop:1:a", name="key_change"), {"verb": "delete"})
+    assert seen == [[("running",)]]
+    assert settings.DATABASES.keys() == {"default"}
