@@ -12,7 +12,7 @@ includes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -236,12 +236,11 @@ class Adapter:
         cursor: int = 0,
         run_id: str = "",
         glob: bytes = b"",
-        count: int = SCAN_COUNT,
-    ) -> Iterator[MeasuredPage]:
+    ) -> Generator[MeasuredPage, None, None]:
         """All keys of the primary with their sizes, page by page; measuring a page and listing the next one share a
         round trip.
 
-        Starts at 0 when ``run_id`` is not the server's. The iterator owns a connection: exhaust it or ``close()`` it.
+        Starts at 0 when ``run_id`` is not the server's. Use it in ``closing``: it may own a connection.
         """
         raise self._unsupported(_("list keys"))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -88,12 +88,11 @@ class RedisAdapter(Adapter):
         cursor: int = 0,
         run_id: str = "",
         glob: bytes = b"",
-        count: int = SCAN_COUNT,
-    ) -> Iterator[MeasuredPage]:
+    ) -> Generator[MeasuredPage, None, None]:
         address = self._address()
         server = servers.at(address)
         open_link = partial(server.link, self.alias, address.db)
-        walk = Walk(self.alias, open_link, server.count_probes, choose, glob, count, address.db)
+        walk = Walk(self.alias, open_link, server.count_probes, choose, glob, address.db)
         return walk.pages(cursor, run_id)
 
     def spent(self) -> float | None:

@@ -7,7 +7,7 @@ travels in the same round trip. See ``docs/architecture.md`` for the figures.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
@@ -29,7 +29,7 @@ Open = Callable[[], AbstractContextManager[Link]]
 CountProbes = Callable[[int, int], None]
 
 
-def scan_command(cursor: int, glob: bytes, count: int) -> bytes:
+def scan_command(cursor: int, glob: bytes, count: int = SCAN_COUNT) -> bytes:
     """A packed SCAN with at most ``SCAN_COUNT`` as its count."""
     words = [b"SCAN", b"%d" % cursor]
     if glob:
@@ -54,13 +54,12 @@ class Walk:
     count_probes: CountProbes
     choose: ChooseProbes
     glob: bytes
-    count: int
     db: int
     run_id: str = field(init=False, default="")
     may_measure: bool = field(init=False, default=True)
     may_probe: bool = field(init=False, default=True)
 
-    def pages(self, cursor: int, run_id: str) -> Iterator[MeasuredPage]:
+    def pages(self, cursor: int, run_id: str) -> Generator[MeasuredPage, None, None]:
         """Pages from ``cursor`` on, or from the start where ``run_id`` is not the server's.
 
         The last page answers the probes chosen for itself as well, since none follows.
@@ -70,7 +69,7 @@ class Walk:
             if run_id != self.run_id:
                 cursor = 0
             total = self._total(link)
-            cursor, keys = listed(link.exchange([scan_command(cursor, self.glob, self.count)])[0])
+            cursor, keys = listed(link.exchange([scan_command(cursor, self.glob)])[0])
         page = _Page(self, keys, cursor, self.measures(keys))
         while True:
             page.fetch()
@@ -126,7 +125,7 @@ class _Page:
 
     def _fetch(self) -> None:
         walk = self.walk
-        listing = [scan_command(self.cursor, walk.glob, walk.count)] if self.cursor else []
+        listing = [scan_command(self.cursor, walk.glob)] if self.cursor else []
         measures = self.measures if walk.may_measure else []
         commands = [*listing, *measures]
         probes = len(commands)

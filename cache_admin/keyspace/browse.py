@@ -88,7 +88,7 @@ def browse(
     here, scanned, total = place.cursor, place.scanned, 0
     following: Place | None = None
     deadline = time.monotonic() + budget
-    with closing(cache.walk(part.choose, cursor=place.cursor, run_id=place.run_id, glob=glob)) as pages:  # type: ignore[type-var]
+    with closing(cache.walk(part.choose, cursor=place.cursor, run_id=place.run_id, glob=glob)) as pages:
         for page in pages:
             if place.run_id and page.run_id != place.run_id:
                 return replace(browse(cache, glob, match, Place(), limit=limit, budget=budget), restarted=True)

@@ -258,7 +258,7 @@ def sample(adapter: Adapter, budget_ms: float, *, start: tuple[int, str] = (0, "
     census = Census(adapter, probes=SAMPLE_PROBES)
     began = time.perf_counter()
     deadline = began + budget_ms / 1000
-    with closing(adapter.walk(census.choose, cursor=start[0], run_id=start[1])) as pages:  # type: ignore[type-var]
+    with closing(adapter.walk(census.choose, cursor=start[0], run_id=start[1])) as pages:
         for page in pages:
             census.feed(page)
             now = time.perf_counter()

@@ -36,7 +36,7 @@ class CensusKind(Kind):
         try:
             yield Step(cursor=cursor, scanned=census.scanned - operation.scanned)
             pages = cache.walk(census.choose, cursor=census.cursor, run_id=census.run_id)
-            with closing(pages):  # type: ignore[type-var]
+            with closing(pages):
                 for page in pages:
                     census.feed(page)
                     if time.monotonic() - dumped > _DUMP_EVERY:

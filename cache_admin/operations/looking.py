@@ -155,7 +155,7 @@ def look(cache: Adapter, selection: Selection, *, include_protected: bool, budge
     found = Look()
     if selection.server_glob is not None:
         began = time.monotonic()
-        with closing(cache.walk(lambda keys: (), glob=selection.server_glob)) as pages:  # type: ignore[type-var]
+        with closing(cache.walk(lambda keys: (), glob=selection.server_glob)) as pages:
             for page in pages:
                 new = [
                     (raw, size)
