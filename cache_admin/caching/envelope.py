@@ -34,6 +34,8 @@ class Missing(enum.Enum):
     def __repr__(self) -> str:
         return "<MISS>"
 
+    __str__ = __repr__
+
 
 MISS: Final = Missing.MISS
 

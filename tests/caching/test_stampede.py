@@ -1,0 +1,89 @@
+"""Real processes, real threads, a real server: one computation, whoever dies."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from embedded import Server
+
+ROOT = Path(__file__).parent.parent.parent
+BACKENDS = ["django.core.cache.backends.redis.RedisCache", "django_redis.cache.RedisCache"]
+Process = subprocess.Popen[str]
+Start = Callable[..., Process]
+
+
+@pytest.fixture(params=BACKENDS, ids=["core", "django-redis"])
+def start(request: pytest.FixtureRequest, server: Server, raw: Any) -> Iterator[Start]:
+    """Starts a process of callers that waits for :func:`go`; all are gone after the test."""
+    with ExitStack() as ending:
+
+        def started(what: str, threads: int) -> Process:
+            command = [sys.executable, "-m", "tests.caching.callers", server.url, request.param, what, str(threads)]
+            process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            ending.enter_context(process)
+            ending.callback(process.kill)
+            return process
+
+        yield started
+
+
+def go(*processes: Process) -> None:
+    for process in processes:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("\n")
+        process.stdin.flush()
+
+
+def answers(*processes: Process) -> list[Any]:
+    return [answer for process in processes for answer in json.loads(process.communicate(timeout=60)[0])]
+
+
+def test_two_hundred_callers_make_one_computation(start: Start, raw: Any) -> None:
+    processes = [start("stampede", 50) for _ in range(4)]
+    go(*processes)
+    assert answers(*processes) == [1] * 200
+    assert raw.get("computations") == b"1"
+    assert raw.exists("stampede:1:report:lock") == 0
+
+
+def test_when_the_owner_is_killed_one_of_the_others_goes_on(start: Start, raw: Any) -> None:
+    owner, others = start("die", 1), [start("after_a_death", 20) for _ in range(2)]
+    go(owner)
+    assert owner.stdout
+    assert owner.stdout.readline() == "computing\n"
+    go(*others)
+    time.sleep(0.3)
+    owner.kill()
+    began = time.monotonic()
+    assert answers(*others) == [1] * 40
+    assert time.monotonic() - began < 8
+    assert raw.get("computations") == b"1"
+
+
+def test_bumps_from_many_processes_are_all_seen(start: Start, raw: Any) -> None:
+    processes = [start("bump", 3) for _ in range(3)]
+    go(*processes)
+    assert answers(*processes) == [0] * 9
+    assert raw.get("truth") == b"225"
+
+
+def test_it_works_without_the_admin_and_before_any_app_is_loaded() -> None:
+    code = """
+import cache_admin.caching as caching
+from django.conf import settings
+settings.configure(CACHES={"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}})
+f = caching.cache_result(60)(lambda a: a * 2)
+assert [f(2), f.peek(2), caching.SmartCache().get_or_set_with_lock("k", lambda: 1, 60)] == [4, 4, 1]
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, check=True, timeout=60)
