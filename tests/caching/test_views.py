@@ -120,7 +120,18 @@ def shows_messages(request, response):
         writes_to_the_session,
         shows_messages,
     ],
-    ids=str,
+    ids=[
+        "cookie",
+        "not found",
+        "private",
+        "no-store",
+        "no-cache",
+        "streaming",
+        "vary on everything",
+        "csrf token",
+        "session",
+        "messages",
+    ],
 )
 def test_what_belongs_to_one_moment_is_never_kept(shape):
     page = Counting(shape)
