@@ -1,4 +1,4 @@
-"""Readings made up for pure tests, and a sampler that remembers nothing."""
+"""Readings made up for pure tests, and a process that remembers no reading."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cache_admin.adapters import servers
 from cache_admin.adapters.base import Node, ServerInfo
 from cache_admin.monitoring import sampler
 from cache_admin.monitoring.sampler import NodeReading, Reading
@@ -17,6 +18,7 @@ NODE = Node(0, "cache.example:6379")
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
     sampler.forget()
+    servers.forget()
     yield
     sampler.forget()
 
