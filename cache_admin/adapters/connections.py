@@ -16,6 +16,9 @@ SEND_BYTES = 256 * 1024
 #: What a server replies with decoding switched off: bytes, int, None, a list of these, or a ``ResponseError``.
 Reply: TypeAlias = Any
 
+#: Takes note of look-ups of our own that the server counted: hits, misses.
+CountProbes = Callable[[int, int], None]
+
 
 def pack(*words: bytes) -> bytes:
     """One command as it goes over the wire."""

@@ -3,20 +3,18 @@ their turn between two commands."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from django.utils.translation import gettext as _
 from redis.exceptions import ResponseError
 
 from cache_admin.adapters import errors
 from cache_admin.adapters.base import Removed
-from cache_admin.adapters.connections import Link, Reply, pack
+from cache_admin.adapters.connections import CountProbes, Link, Reply, pack
 from cache_admin.exceptions import Unsupported
 
 #: Largest collection in bytes that may be freed by DEL, in the server's main thread.
 SMALL_COLLECTION = 64 * 1024
-
-CountProbes = Callable[[int, int], None]
 
 
 def delete(link: Link, keys: Sequence[bytes], count_probes: CountProbes) -> Removed:

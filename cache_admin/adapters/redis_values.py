@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 
 from cache_admin.adapters import errors
 from cache_admin.adapters.base import KeyInfo, RawValue
-from cache_admin.adapters.connections import Link, Reply, pack
+from cache_admin.adapters.connections import CountProbes, Link, Reply, pack
 from cache_admin.exceptions import NotPermitted, Unsupported
 
 #: Most bytes of a collection fetched for one window, judged by the mean size of its entries.
@@ -23,7 +23,6 @@ _LENGTH = {
 }  # fmt: skip
 _CURSORS = {"hash": b"HSCAN", "set": b"SSCAN", "zset": b"ZSCAN"}
 
-CountProbes = Callable[[int, int], None]
 T = TypeVar("T")
 
 

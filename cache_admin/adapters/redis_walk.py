@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 
 from cache_admin.adapters import errors
 from cache_admin.adapters.base import SCAN_COUNT, ChooseProbes, MeasuredPage, Probe
-from cache_admin.adapters.connections import Link, Reply, pack
+from cache_admin.adapters.connections import CountProbes, Link, Reply, pack
 from cache_admin.adapters.redis_info import keys_in, parse
 from cache_admin.exceptions import NotPermitted, Unsupported
 
@@ -26,7 +26,6 @@ _PLAIN = {int, type(None)}
 _TYPE = b"*2\r\n$4\r\nTYPE\r\n$%d\r\n%b\r\n"
 
 Open = Callable[[], AbstractContextManager[Link]]
-CountProbes = Callable[[int, int], None]
 
 
 def scan_command(cursor: int, glob: bytes, count: int = SCAN_COUNT) -> bytes:
