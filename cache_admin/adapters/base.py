@@ -71,6 +71,18 @@ class ServerInfo:
     probed_hits: int = 0  #: probes of this process already taken off ``hits``
     probed_misses: int = 0  #: the same for ``misses``
 
+    @property
+    def memory_share(self) -> float | None:
+        """Bytes used per byte of the limit; ``None`` without a limit."""
+        return self.memory / self.memory_limit if self.memory is not None and self.memory_limit else None
+
+    @property
+    def hit_rate(self) -> float | None:
+        """Hits of all look-ups since the counters began, 0 to 1; ``None`` without look-ups."""
+        hits = self.hits or 0
+        lookups = hits + (self.misses or 0)
+        return hits / lookups if lookups else None
+
 
 @dataclass(frozen=True, slots=True)
 class ScanPage:

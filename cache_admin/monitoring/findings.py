@@ -65,13 +65,12 @@ def about(error: Exception) -> str:
 
 
 def _memory(info: ServerInfo, history: History) -> Iterator[Verdict]:
-    if info.memory is None or info.memory_limit is None:
-        return
-    if info.memory_limit == 0:
+    if info.memory is not None and info.memory_limit == 0:
         used = filesizeformat(info.memory)
         yield Verdict("warn", _("no memory limit: %(used)s used, and the server may grow on") % {"used": used})
+    share = info.memory_share
+    if share is None:
         return
-    share = info.memory / info.memory_limit
     percent = f"{number_format(share * 100, decimal_pos=0)}\u00a0%"
     evicting = history.recent.evictions or 0.0
     if info.policy == "noeviction" and share >= NEARLY_FULL:

@@ -20,13 +20,4 @@ class HitRate(ServerPanel):
     position: ClassVar[int] = 30
 
     def figures(self, info: ServerInfo, history: History) -> dict[str, Any]:
-        return {
-            "lifetime": lifetime_hit_rate(info),
-            "chart": Chart.of(history, "percent", Line(_("Hit rate"), history.hit_rate), top=100),
-        }
-
-
-def lifetime_hit_rate(info: ServerInfo) -> float | None:
-    """Hits of all look-ups since the server started, 0 to 1; the one figure there is before two readings."""
-    lookups = (info.hits or 0) + (info.misses or 0)
-    return (info.hits or 0) / lookups if lookups else None
+        return {"chart": Chart.of(history, "percent", Line(_("Hit rate"), history.hit_rate), top=100)}

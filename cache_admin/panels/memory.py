@@ -23,9 +23,8 @@ class Memory(ServerPanel):
     position: ClassVar[int] = 20
 
     def figures(self, info: ServerInfo, history: History) -> dict[str, Any]:
-        limit = info.memory_limit
-        share = info.memory / limit if info.memory is not None and limit else None
+        limit, share = info.memory_limit, info.memory_share
         lines = [Line(_("Used"), history.memory)]
         if limit and share is not None and share >= LIMIT_IN_SIGHT:
             lines.append(Line(_("Limit"), (float(limit),) * len(history.at), dashed=True))
-        return {"share": share, "chart": Chart.of(history, "bytes", *lines, at_least=info.memory or 1)}
+        return {"chart": Chart.of(history, "bytes", *lines, at_least=info.memory or 1)}

@@ -9,7 +9,6 @@ from cache_admin.monitoring import findings, sampler
 from cache_admin.monitoring import history as histories
 from cache_admin.panels.base import Panel, register
 from cache_admin.panels.charts import sparkline
-from cache_admin.panels.hit_rate import lifetime_hit_rate
 
 
 @register
@@ -31,11 +30,8 @@ class Summary(Panel):
         }
         if info is None:
             return context
-        share = info.memory / info.memory_limit if info.memory is not None and info.memory_limit else None
         return {
             **context,
-            "share": share,
-            "percent": round((share or 0) * 100),
-            "lifetime": lifetime_hit_rate(info),
+            "percent": round((info.memory_share or 0) * 100),
             "sparkline": sparkline(history.hit_rate),
         }
