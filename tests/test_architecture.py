@@ -18,6 +18,11 @@ TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 
 #: Where any error may be caught: each isolates the failure of one thing from the rest, or translates it.
 CATCH_ALL = {
+    "adapters/__init__.py": "a backend of any make raises what it likes while it is loaded; translated",
+    "caching/dropping.py": "a failing rule never stops the others nor breaks the save",
+    "caching/purging.py": "a failing purge is tried again, and never breaks the save",
+    "caching/receivers.py": "a rule that cannot be filled in never breaks the save",
+    "caching/warming.py": "a failing warmer never stops the others",
     "adapters/fallback.py": "a cache of any make raises what it likes; translated",
     "operations/driving.py": "a failing operation ends as failed, not the process",
     "operations/runner.py": "a failing operation ends as failed, not the process",

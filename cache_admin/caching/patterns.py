@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from django.utils.translation import gettext as _
 
@@ -21,28 +21,42 @@ def can_list(alias: str) -> bool:
 def delete_matching(alias: str, patterns: Iterable[str]) -> int:
     """Removes the keys that match any of the globs of user keys, in one pass over the keyspace; returns how many.
 
-    It costs a pass however little matches. Keys written behind the pass while it runs stay. Raises
+    See :func:`delete_each`, which tells them apart.
+    """
+    return sum(delete_each(alias, patterns).values())
+
+
+def delete_each(alias: str, patterns: Iterable[str]) -> dict[str, int]:
+    """The same, with the number of keys for each pattern; one that several match counts for the first.
+
+    A pass costs the same however
+    little matches; keys written behind it while it runs stay. Raises
     :class:`~cache_admin.exceptions.InvalidPattern`, :class:`~cache_admin.exceptions.Unsupported` where keys cannot be
     listed, and what adapters raise.
     """
     cache = adapter(alias)
-    globs = [cache.codec.glob(normalise_glob(pattern)) for pattern in dict.fromkeys(patterns)]
+    globs = {pattern: cache.codec.glob(normalise_glob(pattern)) for pattern in patterns}
     if not can_list(alias):
         text = _("%(alias)s: this cache cannot list its keys, so nothing can be removed by pattern. Use keys or tags.")
         raise Unsupported(text % {"alias": alias})
-    return _sweep(cache, globs) if globs else 0
+    return _sweep(cache, globs) if globs else {}
 
 
-def _sweep(cache: Adapter, globs: list[bytes]) -> int:
-    asked, tests = covering_glob(globs), [compile_glob(glob) for glob in globs]
-    waiting: list[bytes] = []
-    removed, cursor, run_id = 0, 0, ""
+def _sweep(cache: Adapter, globs: Mapping[str, bytes]) -> dict[str, int]:
+    asked = covering_glob(list(globs.values()))
+    tests = {pattern: compile_glob(glob) for pattern, glob in globs.items()}
+    removed = dict.fromkeys(globs, 0)
+    waiting: dict[str, list[bytes]] = {pattern: [] for pattern in globs}
+    cursor, run_id = 0, ""
     while True:
         page = cache.scan(cursor, asked, run_id=run_id)
-        waiting += [raw for raw in page.keys if any(test(raw) for test in tests)]
         cursor, run_id = page.cursor, page.run_id
-        if waiting and (not cursor or len(waiting) >= DELETE_BATCH):
-            removed += cache.delete(waiting).keys
-            waiting = []
+        for raw in page.keys:
+            if found := next((pattern for pattern, test in tests.items() if test(raw)), None):
+                waiting[found].append(raw)
+        for pattern, keys in waiting.items():
+            if keys and (not cursor or len(keys) >= DELETE_BATCH):
+                removed[pattern] += cache.delete(keys).keys
+                keys.clear()
         if not cursor:
             return removed

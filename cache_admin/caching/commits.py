@@ -1,0 +1,93 @@
+"""Changes wait for the commit: all of one transaction make one pass, those rolled back make none.
+
+Each stack of savepoints has a :class:`Waiting` of its own in Django's ``on_commit`` list, so a rollback takes exactly
+its own changes out of that list. The first that Django calls after the commit takes all that are still in the list
+along: those are alive, for the list holds the only strong references to them.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Model
+
+from cache_admin.caching.rules import Rule
+
+#: Filled texts of one rule, in order, by kind.
+Texts = dict[str, dict[str, None]]
+
+
+class Collected:
+    """What one rule has to do."""
+
+    __slots__ = ("error", "instances", "texts", "unread")
+
+    def __init__(self) -> None:
+        self.texts: Texts = {}
+        self.instances: dict[Any, Model | None] = {}
+        #: Primary keys whose rows have to be read before the texts can be filled.
+        self.unread: dict[Any, None] = {}
+        self.error: Exception | None = None
+
+    def fill(self, rule: Rule, values: Mapping[str, Any]) -> None:
+        for kind, text in rule.fill(values):
+            self.texts.setdefault(kind, {})[text] = None
+
+    def join(self, other: Collected) -> None:
+        for kind, texts in other.texts.items():
+            self.texts.setdefault(kind, {}).update(texts)
+        self.instances.update(other.instances)
+        self.unread.update(other.unread)
+        self.error = self.error or other.error
+
+
+class Waiting:
+    """The changes under one stack of savepoints."""
+
+    def __init__(self, connection: BaseDatabaseWrapper, drop: Drop) -> None:
+        self._connection = connection
+        self._drop = drop
+        self.work: dict[Rule, Collected] = {}
+
+    def __call__(self) -> None:
+        work: dict[Rule, Collected] = {}
+        for one in _alive(self._connection):
+            for rule, collected in one.work.items():
+                work.setdefault(rule, Collected()).join(collected)
+            one.work = {}
+        if work:
+            self._drop(work, self._connection.alias)
+
+
+Drop = Callable[[dict[Rule, Collected], str], None]
+_waiting: weakref.WeakKeyDictionary[BaseDatabaseWrapper, dict[tuple[Any, ...], weakref.ref[Waiting]]]
+_waiting = weakref.WeakKeyDictionary()
+
+
+def _alive(connection: BaseDatabaseWrapper) -> list[Waiting]:
+    return [one for ref in _waiting.pop(connection, {}).values() if (one := ref()) is not None]
+
+
+def after_commit(using: str, collect: Callable[[dict[Rule, Collected]], None], drop: Drop) -> None:
+    """Lets ``collect`` add to the work of the running transaction; ``drop`` gets all of it, once, after the commit.
+
+    Without a transaction that is now.
+    """
+    connection = connections[using]
+    if not connection.in_atomic_block:
+        work: dict[Rule, Collected] = {}
+        collect(work)
+        drop(work, using)
+        return
+    stack = tuple(connection.savepoint_ids)
+    known = _waiting.setdefault(connection, {})
+    waiting = ref() if (ref := known.get(stack)) else None
+    if waiting is None or not any(entry[1] is waiting for entry in reversed(connection.run_on_commit)):
+        waiting = Waiting(connection, drop)
+        known[stack] = weakref.ref(waiting)
+        transaction.on_commit(waiting, using=using, robust=True)
+    collect(waiting.work)
