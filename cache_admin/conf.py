@@ -78,11 +78,12 @@ def current() -> Settings:
     """The settings in force: what is given, as far as the system checks find no fault with it."""
     given = getattr(settings, SETTING, None)
     known = {field.name for field in fields(Settings)}
-    values: Any = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in (given.items() if isinstance(given, Mapping) else ())
-        if name in known and not problem(name, value)
-    }
+    values: Any = {}
+    for name, value in given.items() if isinstance(given, Mapping) else ():
+        if isinstance(value, list | tuple):
+            value = tuple(item for item in value if isinstance(item, str))
+        if name in known and not problem(name, value):
+            values[name] = value
     return replace(Settings(), **values)
 
 

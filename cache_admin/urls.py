@@ -5,19 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
 from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path, register_converter, reverse
 from django_htmx.http import HttpResponseClientRedirect
 
 from cache_admin.views.base import CacheView, is_fragment_request
 
 PREFIX = "cache_admin_"
+
+
+class AliasConverter:
+    """An alias as one segment of a path: a slash in it is escaped, and so is a name that browsers would resolve."""
+
+    regex = "[^/]+"
+
+    def to_python(self, value: str) -> str:
+        return unquote(value) if value.strip("%.") else value.removeprefix("%")
+
+    def to_url(self, value: str) -> str:
+        escaped = value.replace("%", "%25").replace("/", "%2F")
+        return escaped if escaped.strip(".") else f"%{escaped}"
+
+
+register_converter(AliasConverter, "cache_alias")
 
 
 def patterns(site: AdminSite) -> list[URLPattern]:

@@ -6,13 +6,13 @@ as ``RedisCache`` is. Modules of client libraries are imported only when a cache
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from importlib import import_module
 
 from django.conf import settings
-from django.core.cache import InvalidCacheBackendError, caches
-from django.core.exceptions import ImproperlyConfigured
+from django.core.cache import caches
 from django.core.signals import setting_changed
 from django.utils.translation import gettext as _
 
@@ -22,6 +22,8 @@ from cache_admin.adapters.fallback import FallbackAdapter
 from cache_admin.exceptions import UnknownAlias, Unsupported
 
 __all__ = ["Adapter", "adapter", "aliases"]
+
+log = logging.getLogger(__name__)
 
 #: The module whose adapters serve a cache class. The first one there that serves the class and fits the cache is taken.
 _MODULES = {
@@ -35,7 +37,7 @@ _lock = threading.Lock()
 def aliases() -> tuple[str, ...]:
     """The aliases to show: all of ``CACHES``, or those that the setting ``ALIASES`` names, in its order."""
     wanted = conf.current().ALIASES
-    known = tuple(alias for alias in settings.CACHES if isinstance(alias, str))
+    known = tuple(alias for alias in settings.CACHES if alias and isinstance(alias, str))
     if wanted is None:
         return known
     return tuple(alias for alias in dict.fromkeys(wanted) if alias in known)
@@ -59,7 +61,9 @@ def _build(alias: str) -> Adapter:
     try:
         cache = caches.create_connection(alias)
         return _adapter_class(cache)(alias, cache)
-    except (InvalidCacheBackendError, ImproperlyConfigured, ImportError) as error:
+    except Exception as error:
+        # The class of the backend and its key function are anybody's code, and their words may hold a password.
+        log.warning("The backend of the cache alias %r cannot be loaded: %s.", alias, type(error).__name__)
         text = _("%(alias)s: its backend cannot be loaded (%(error)s).")
         raise Unsupported(text % {"alias": alias, "error": type(error).__name__}) from None
 

@@ -60,12 +60,37 @@ def test_every_kind_of_alias_fills_its_row(client: Client, cache: Any, settings:
     assert "product:" in contents
 
 
-def test_an_alias_that_cannot_be_loaded_takes_nothing_else_down(client: Client, raw: redis.Redis, settings: Any):
-    settings.CACHES = {**settings.CACHES, "odd": {"BACKEND": "nowhere.Cache"}}
+def refuse(key: str, prefix: str, version: int) -> str:
+    if not key:
+        raise RuntimeError("sw0rdfish")
+    return key
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [{"BACKEND": "nowhere.Cache"}, {"BACKEND": "django.core.cache.backends.dummy.DummyCache", "KEY_FUNCTION": refuse}],
+)
+def test_an_alias_that_cannot_be_loaded_takes_nothing_else_down(
+    client: Client, raw: redis.Redis, settings: Any, entry: dict[str, Any]
+):
+    settings.CACHES = {**settings.CACHES, "odd": entry}
     assert "its backend cannot be loaded" in text(client.get(url("cache_changelist")))
     page = client.get(url("dashboard", "odd"))
     assert page.status_code == 200
     assert "its backend cannot be loaded" in text(page)
+    assert "sw0rdfish" not in text(page)
+
+
+@pytest.mark.parametrize("alias", ["a/b", "a%2Fb", "..", ".", "%", "ü ber", "a?b#c", "<b>", "find", "operations"])
+def test_any_name_of_an_alias_has_its_pages(client: Client, raw: redis.Redis, settings: Any, alias: str):
+    settings.CACHES = {**settings.CACHES, alias: {**settings.CACHES["core"], "KEY_PREFIX": "odd"}}
+    caches[alias].set("k", 1)
+    assert client.get(url("cache_changelist")).status_code == 200
+    for name in ("dashboard", "keys", "patterns", "invalidate"):
+        page = client.get(url(name, alias))
+        assert page.context["adapter"].alias == alias
+    assert "Operation" in text(client.post(url("census_start", alias), follow=True))
+    assert Operation.objects.get().alias == alias
 
 
 def test_a_silent_server_is_told_in_its_row(client: Client, settings: Any):
