@@ -38,7 +38,8 @@ _IDS = re.compile(
     rb"(?:" + _DIGIT + rb"\d*+(?![A-Za-z0-9\x80-\xff.-]|:" + _HEX + rb"{0,4}:)"
     rb"|" + _HASH + rb"(?!-|" + _ALNUM + rb")"
     rb"|" + _HEX + rb"{7}-(?:" + _HEX + rb"{4}-){3}" + _HEX + rb"{12}" + _END  # uuid
-    + rb"|" + _DIGIT + rb"\d{3}-\d\d-\d\d(?:[T ]\d\d:?\d\d(?::?\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?" + _END  # date
+    + rb"|" + _DIGIT  # date or month
+    + rb"\d{3}-\d\d(?:-\d\d(?:[T ]\d\d:?\d\d(?::?\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?)?" + _END
     + rb"|" + _DIGIT + rb"\d{0,2}(?:\.\d{1,3}){3}" + _END  # IPv4
     + rb"|" + _HEX + rb"{3}:(?:" + _HEX + rb"{1,4}:){1,6}:?" + _HEX + rb"{1,4}" + _END  # IPv6
     + rb"|" + _HASH + _END
