@@ -1,0 +1,71 @@
+"""The rights that docs/security.md asks for on the server: enough for everything, and none left over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from django.conf import settings
+from django.test import Client, override_settings
+from embedded import running
+
+from cache_admin.adapters import adapter, servers
+from cache_admin.models import Operation
+from cache_admin.panels import base as cards
+
+from .conftest import key_url, text, url
+
+pytestmark = pytest.mark.servers
+DOCUMENT = Path(__file__).parents[2] / "docs" / "security.md"
+KEYS = ("string", "hash", "list", "set", "zset", "stream")
+
+
+def documented() -> list[str]:
+    found = re.search(r"ACL SETUSER cache-admin on >PASSWORD (.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    assert found
+    return found[1].replace("\\\n", " ").split()
+
+
+@pytest.fixture
+def guarded() -> Iterator[redis.Redis]:
+    """A server whose database 2 holds a key of every type; the alias ``mine`` uses it with the documented rights."""
+    with running() as server, redis.Redis(unix_socket_path=str(server.socket), db=2) as client:
+        client.execute_command("ACL", "SETUSER", "cache-admin", "reset", "on", ">sw0rdfish", *documented())
+        client.set("a:1:string", "x" * 100)
+        client.hset("a:1:hash", "f", "v")
+        client.rpush("a:1:list", 1, 2)
+        client.sadd("a:1:set", 1)
+        client.zadd("a:1:zset", {"m": 1})
+        client.xadd("a:1:stream", {"f": "v"})
+        client.mset({f"a:1:product:{number}": "v" for number in range(50)})
+        client.config_resetstat()
+        location = f"{server.url.replace('unix://', 'unix://cache-admin:sw0rdfish@')}?db=2"
+        mine = {**settings.CACHES["default"], "LOCATION": location, "KEY_PREFIX": "a"}
+        with override_settings(CACHES={**settings.CACHES, "mine": mine}):
+            yield client
+        servers.forget()
+
+
+def test_the_documented_rights_are_enough_and_none_is_left_over(client: Client, guarded: redis.Redis) -> None:
+    pages = [
+        *(client.get(url(name, "mine"), {"q": "product"}) for name in ("patterns", "keys", "large_keys", "find_in")),
+        *(client.get(url("card", "mine", panel.slug)) for panel in cards.all_panels()),
+        client.get(url("keys", "mine"), {"exact": "string"}),
+        *(client.get(key_url(f"a:1:{kind}".encode(), "mine")) for kind in KEYS),
+        client.post(url("census_start", "mine"), follow=True),
+    ]
+    for verb in ("expire", "persist", "delete"):
+        change = key_url(b"a:1:string", "mine", "key_change")
+        pages.append(client.post(change, {"verb": verb, "seconds": "60"}, follow=True))
+    for when in ("spread", "now"):
+        asked = client.post(url("invalidate_confirm", "mine"), {"target": "product:*", "when": when, "seconds": "60"})
+        pages.append(client.post(url("invalidate_confirm", "mine"), {"token": asked.context["token"]}, follow=True))
+    assert not [found for page in pages for found in re.findall("not (?:permitted|offered)[^<]*", text(page))]
+    assert set(Operation.objects.values_list("state", flat=True)) == {"done"}
+    assert adapter("mine").count() == 5
+    stats = guarded.execute_command("INFO", "commandstats")
+    sent = {name.removeprefix("cmdstat_") for name in stats} - {"auth", "config|resetstat"}
+    assert {f"+{name}" for name in sent} == {right for right in documented() if right.startswith("+")}
