@@ -16,6 +16,7 @@ import binascii
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from cache_admin.exceptions import InvalidPattern
@@ -68,6 +69,7 @@ def normalise_glob(glob: str) -> str:
     return "".join(kept)
 
 
+@lru_cache(maxsize=256)
 def compile_glob(glob: bytes) -> Callable[[bytes], object]:
     """A matcher with the server's semantics: truthy for a raw key that ``SCAN ... MATCH glob`` would return.
 
@@ -224,10 +226,6 @@ class KeyCodec:
         """The glob as it goes to the server: the pattern of user keys, with this alias's head and tail escaped
         around it."""
         return escape_glob(self.head) + pattern.encode("utf-8", "surrogateescape") + escape_glob(self.tail)
-
-    def literal(self, key: str) -> bytes:
-        """The glob that matches only this user key."""
-        return escape_glob(self.raw(key))
 
 
 def covering_glob(globs: Sequence[bytes]) -> bytes:

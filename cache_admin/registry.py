@@ -1,8 +1,8 @@
-"""One small registry for everything that is looked up by name: adapters, families, codecs, operations, panels."""
+"""One small registry for what is looked up by name: operations and panels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
@@ -13,8 +13,7 @@ class Registry(Generic[T]):
     """Entries by name, in the order of registration.
 
     ``kind`` is the noun for messages ("panel"). Registering another object under a taken name raises ``ValueError``;
-    registering
-    the same object again does nothing, so that modules may be imported twice under a reloader.
+    registering the same object again does nothing.
     """
 
     def __init__(self, kind: str) -> None:
@@ -26,10 +25,6 @@ class Registry(Generic[T]):
             raise ValueError(f"A {self.kind} named {name!r} is registered already.")
         return entry
 
-    def add(self, name: str) -> Callable[[T], T]:
-        """Decorator form of :meth:`register`."""
-        return lambda entry: self.register(name, entry)
-
     def get(self, name: str) -> T:
         """The entry, or ``LookupError`` that lists the known names."""
         try:
@@ -40,9 +35,6 @@ class Registry(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         return iter(tuple(self._entries.values()))
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._entries
 
     def names(self) -> tuple[str, ...]:
         return tuple(self._entries)

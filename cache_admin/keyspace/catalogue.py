@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext_lazy as _
@@ -100,9 +98,4 @@ def protected(name: bytes) -> bool:
     settings = conf.current()
     if kind and kind.name in settings.PROTECTED_FAMILIES:
         return True
-    return any(match(name) for match in _matchers(settings.PROTECTED_PATTERNS))
-
-
-@lru_cache(maxsize=8)
-def _matchers(globs: tuple[str, ...]) -> tuple[Callable[[bytes], object], ...]:
-    return tuple(compile_glob(glob.encode("utf-8", "surrogateescape")) for glob in globs)
+    return any(compile_glob(glob.encode("utf-8", "surrogateescape"))(name) for glob in settings.PROTECTED_PATTERNS)

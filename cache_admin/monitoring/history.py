@@ -22,7 +22,7 @@ POINTS = 45
 #: Readings further apart than this, in seconds, leave a gap: nobody looked, so the course between is unknown.
 LONGEST_GAP = 75.0
 RECENT = 300.0  #: seconds that the figure of a card is of
-MAX_MINUTES = 24 * 60
+SPAN = 900.0  #: seconds that a series is of
 
 Series = tuple[float | None, ...]
 
@@ -58,13 +58,13 @@ class History:
         return any(value is not None for value in self.operations)
 
 
-def series(reading: Reading, minutes: int = 15, *, now: float | None = None) -> History:
-    """The last minutes of the servers of a reading, together.
+def series(reading: Reading) -> History:
+    """The last ``SPAN`` seconds of the servers of a reading, together.
 
     A missing table or a locked database gives an empty history whose ``note`` says so.
     """
-    stop = now if now is not None else time.time()
-    start = stop - 60 * min(max(minutes, 1), MAX_MINUTES)
+    stop = time.time()
+    start = stop - SPAN
     if reading.history_off:
         return fold([], start, stop, note=reading.history_off)
     wanted = ServerSample.objects.filter(

@@ -36,9 +36,9 @@ def query(request: HttpRequest, **changes: str | None) -> str:
     return f"?{params.urlencode()}"
 
 
-def page_of(items: Any, request: HttpRequest, per_page: int = PER_PAGE) -> Page[Any]:
+def page_of(items: Any, request: HttpRequest) -> Page[Any]:
     """The page that ``?page=`` asks for; anything that is no page number there gives the nearest one."""
-    return Paginator(items, per_page).get_page(request.GET.get("page"))
+    return Paginator(items, PER_PAGE).get_page(request.GET.get("page"))
 
 
 def headers(request: HttpRequest, columns: Sequence[tuple[str, StrOrPromise, str]], sort: str) -> list[Header]:
