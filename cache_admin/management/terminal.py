@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TextIO
 
 from django.core.management.base import CommandError, OutputWrapper
 from django.db import DatabaseError
@@ -53,7 +52,7 @@ def spoken_errors() -> Iterator[None]:
         raise CommandError(_("Cancelled. Nothing was changed."), returncode=CANCELLED) from None
 
 
-def run(plan: Plan, reason: str, stderr: OutputWrapper | TextIO) -> Operation:
+def run(plan: Plan, reason: str, stderr: OutputWrapper) -> Operation:
     """Runs a plan here and now, with a progress bar where ``stderr`` is a terminal. Ctrl-C ends it at its next step."""
     operation, _created = runner.begin(plan, None, reason, username=_username())
     bar = ProgressBar(stderr)
@@ -81,7 +80,7 @@ def check(operation: Operation) -> None:
 class ProgressBar:
     """One line that is written over; nothing where the output is no terminal."""
 
-    def __init__(self, out: OutputWrapper | TextIO) -> None:
+    def __init__(self, out: OutputWrapper) -> None:
         self._out = out if out.isatty() else None
 
     def show(self, row: Operation) -> None:
@@ -89,12 +88,12 @@ class ProgressBar:
             share = min(1.0, row.scanned / row.total) if row.total else 0.0
             filled = round(share * _WIDTH)
             done = f"  {row.done_keys:,}" if row.done_keys else ""
-            self._out.write(f"\r[{'#' * filled}{'.' * (_WIDTH - filled)}] {share:4.0%}{done} ", ending="")  # type: ignore[call-arg]
+            self._out.write(f"\r[{'#' * filled}{'.' * (_WIDTH - filled)}] {share:4.0%}{done} ", ending="")
             self._out.flush()
 
     def clear(self) -> None:
         if self._out:
-            self._out.write("\r" + " " * (_WIDTH + 30) + "\r", ending="")  # type: ignore[call-arg]
+            self._out.write("\r" + " " * (_WIDTH + 30) + "\r", ending="")
             self._out.flush()
 
 

@@ -24,7 +24,7 @@ from cache_admin.adapters.base import Adapter, Node, ServerInfo
 from cache_admin.exceptions import CacheAdminError, NotPermitted, Unavailable
 from cache_admin.models import ServerSample
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 STEP = 5.0  #: seconds between two readings of a server
 KEEP = 86_400.0  #: seconds for which samples are kept
@@ -98,7 +98,7 @@ class _Store:
                 trim(info.at - KEEP)
             self.stored += 1
         except DatabaseError:
-            log.warning("A server sample could not be stored; history pauses.", exc_info=True)
+            logger.warning("A server sample could not be stored; history pauses.", exc_info=True)
             self.refused = time.monotonic()
 
 
@@ -127,17 +127,16 @@ def server_id(node: Node) -> str:
 
 def _read(adapter: Adapter, node: Node) -> NodeReading:
     server = server_id(node)
-    caches: dict[str, dict[str, Any]] = settings.CACHES  # type: ignore[assignment]
+    params: Any = settings.CACHES[adapter.alias]
     # Aliases on one database share a reading; those on another one have other keys in theirs.
-    place = server, repr(caches[adapter.alias].get("LOCATION"))
+    place = server, repr(params.get("LOCATION"))
     slot = _slots.setdefault(place, _Slot())
     with slot.lock:
-        before = slot.reading
-        if before is None or time.monotonic() - slot.asked >= STEP:
-            slot.reading = _ask(adapter, node, server, before)
+        last = slot.reading
+        if last is None or time.monotonic() - slot.asked >= STEP:
+            last = slot.reading = _ask(adapter, node, server, last)
             slot.asked = time.monotonic()
-        assert slot.reading is not None  # noqa: S101
-        return slot.reading
+        return last
 
 
 def _ask(adapter: Adapter, node: Node, server: str, before: NodeReading | None) -> NodeReading:
