@@ -21,7 +21,7 @@ from cache_admin.exceptions import CacheAdminError, Unavailable
 from cache_admin.monitoring.findings import about
 from cache_admin.registry import Registry
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 panels: Registry[Panel] = Registry("panel")
 P = TypeVar("P", bound="Panel")
@@ -130,5 +130,5 @@ def drawn(panel: Panel, adapter: Adapter, draw: Callable[[Card], str]) -> str:
     try:
         return draw(card(panel, adapter))
     except Exception:
-        log.exception("The card %s of %s failed.", panel.slug, adapter.alias)
+        logger.exception("The card %s of %s failed.", panel.slug, adapter.alias)
         return draw(Card(error=_("This card failed. The log of the web server says why; the other cards still work.")))
