@@ -11,7 +11,7 @@ from django.core.cache import InvalidCacheKey, caches
 from django.utils.translation import gettext as _
 
 from cache_admin.adapters.base import Adapter
-from cache_admin.exceptions import Unavailable
+from cache_admin.exceptions import CacheAdminError, Unavailable
 from cache_admin.keys import KeyCodec
 
 logger = logging.getLogger(__name__)
@@ -29,24 +29,30 @@ class FallbackAdapter(Adapter):
             self.codec = KeyCodec(b"", b"", False, 1, lambda key, version: key.encode("utf-8", "surrogateescape"))
 
     def exists(self, key: str) -> bool:
-        with self._translated():
+        with translated(self.alias):
             return bool(caches[self.alias].has_key(key))
         return False
 
     def delete_user_key(self, key: str) -> bool:
-        with self._translated():
+        with translated(self.alias):
             return bool(caches[self.alias].delete(key))
         return False
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Any client library may stand behind the cache, so any exception may leave it. The log gets its class alone:
-        its text may hold a host or a password."""
-        try:
-            yield
-        except InvalidCacheKey:
-            return  # no such key can be there
-        except Exception as error:
-            logger.warning("Cache %s failed: %s", self.alias, type(error).__qualname__)
-            text = _("%(alias)s: the cache failed (%(error)s). The server may be down.")
-            raise Unavailable(text % {"alias": self.alias, "error": type(error).__name__}) from None
+
+@contextmanager
+def translated(alias: str) -> Iterator[None]:
+    """For whatever is done through a cache object of the project itself.
+
+    Any client library may stand behind it, so any exception may leave it. The log gets its class alone: its text may
+    hold a host or a password.
+    """
+    try:
+        yield
+    except InvalidCacheKey:
+        return  # no such key can be there
+    except CacheAdminError:
+        raise
+    except Exception as error:
+        logger.warning("Cache %s failed: %s", alias, type(error).__qualname__)
+        text = _("%(alias)s: the cache failed (%(error)s). The server may be down.")
+        raise Unavailable(text % {"alias": alias, "error": type(error).__name__}) from None

@@ -57,6 +57,7 @@ class Plan:
     going: tuple[PatternShare, ...] = ()
     staying: tuple[PatternShare, ...] = ()  #: met by the glob but outside the pattern, or protected
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  #: what else is to know, without being a warning
     typed_name: str = ""  #: what must be typed to confirm; "" for nothing
     nonce: str = ""  #: of the redeemed confirmation; "" for a plan that nobody confirmed yet
 

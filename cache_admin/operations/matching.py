@@ -13,7 +13,7 @@ from cache_admin.adapters import adapter
 from cache_admin.adapters.base import DELETE_BATCH, SCAN_COUNT, Adapter, Removed
 from cache_admin.keyspace import catalogue, reports
 from cache_admin.models import Operation
-from cache_admin.operations import targets
+from cache_admin.operations import stale, targets
 from cache_admin.operations.base import Kind, Overrun, Step, digest
 from cache_admin.operations.words import number
 
@@ -34,9 +34,15 @@ class OverMatching(Kind):
         return (self.permission, "invalidate_protected") if params["include_protected"] else (self.permission,)
 
     def active_key(self, alias: str, params: dict[str, Any]) -> str:
-        return digest(self.name, alias, *sorted(json.dumps(one, sort_keys=True) for one in params["targets"]))
+        meant = sorted(json.dumps(one, sort_keys=True) for one in params["targets"])
+        return digest(self.name, alias, *meant, *params.get("tags", ()))
 
     def steps(self, operation: Operation) -> Generator[Step, None, None]:
+        if not operation.cursor and (operation.params.get("tags") or operation.params.get("urls")):
+            stale.make(operation.alias, operation.params)
+            yield Step(cursor={"stale": True})
+        if not operation.params["targets"]:
+            return
         cache = adapter(operation.alias)
         selection = targets.read(operation.params["targets"], cache.codec)
         work = _Work(self, cache, operation)

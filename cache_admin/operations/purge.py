@@ -20,7 +20,7 @@ from cache_admin.operations.base import APP, PatternShare, Plan
 from cache_admin.operations.looking import Look, look
 from cache_admin.operations.matching import OverMatching
 from cache_admin.operations.runner import User
-from cache_admin.operations.targets import Selection, Target
+from cache_admin.operations.targets import Meant, Selection, Target
 
 #: Milliseconds after which a preview becomes an estimate.
 PREVIEW_MILLISECONDS = 1_500
@@ -42,7 +42,7 @@ class Purge(OverMatching):
 
 def plan(
     alias: str,
-    targets: Sequence[Target],
+    targets: Sequence[Target] | Meant,
     user: User | None,
     *,
     over: int | None = None,
@@ -50,16 +50,18 @@ def plan(
     fast: bool = False,
     budget_ms: float = PREVIEW_MILLISECONDS,
 ) -> Plan:
-    """Looks at what invalidating ``targets`` would do, and changes nothing.
+    """Looks at what invalidating ``targets`` would do, and changes nothing. Tags of what is :class:`Meant` are part of
+    the plan; how many values carry them is not known to anyone.
 
     ``over`` seconds: let the keys expire spread over that time instead of deleting them now. ``fast``: without pauses
     for the server. Keys of protected families stay unless ``include_protected``. ``user`` None is for a terminal.
     After ``budget_ms`` the figures are estimates and the plan says so. Raises ``PermissionDenied``,
     :class:`~cache_admin.exceptions.InvalidPattern`, and what adapters raise.
     """
-    _check(targets, user, over, include_protected)
+    meant = targets if isinstance(targets, Meant) else Meant("", tuple(targets))
+    _check(meant.targets, user, over, include_protected)
     cache = adapter(alias)
-    selection = Selection(targets, cache.codec)
+    selection = Selection(meant.targets, cache.codec, may_be_empty=bool(meant.tags or meant.urls))
     found = look(cache, selection, include_protected=include_protected, budget=budget_ms / 1000)
     params: dict[str, Any] = {
         "targets": [target.to_json() for target in selection.targets],
@@ -68,13 +70,14 @@ def plan(
     }
     if over is not None:
         params["over"] = over
+    params |= {name: list(texts) for name in ("tags", "urls") if (texts := getattr(meant, name))}
     signs_out = _is_session_alias(alias) and "session" in found.families
     large = found.high > conf.current().TYPED_CONFIRMATION_KEYS
     return Plan(
         kind="purge" if over is None else "expire",
         alias=alias,
         params=params,
-        sentence=_sentence(alias, selection, found, over),
+        sentence=_sentence(alias, meant, selection, found, over),
         globs=selection.globs,
         keys=found.keys,
         size=found.size,
@@ -83,7 +86,8 @@ def plan(
         total=found.total,
         going=found.going,
         staying=found.staying,
-        warnings=tuple(_warnings(cache, selection, found, signs_out)),
+        warnings=tuple(_warnings(cache, meant, selection, found, signs_out)),
+        notes=(*_tag_notes(meant, over), *meant.notes),
         typed_name=alias if large or signs_out or selection.whole_alias else "",
     )
 
@@ -104,11 +108,16 @@ def _is_session_alias(alias: str) -> bool:
     return cached and alias == settings.SESSION_CACHE_ALIAS
 
 
-def _sentence(alias: str, selection: Selection, found: Look, over: int | None) -> str:
+def _sentence(alias: str, meant: Meant, selection: Selection, found: Look, over: int | None) -> str:
+    tags = ngettext(
+        "make stale what carries the tag %(tags)s", "make stale what carries the tags %(tags)s", len(meant.tags)
+    ) % {"tags": words.some(meant.tags)}  # fmt: skip
+    if meant.tags and not found.keys:
+        return _("In %(alias)s, %(what)s.") % {"alias": alias, "what": tags}
     weight = f" ({words.size(found.size, exact=found.exact)})" if found.size else ""
     values = {
         "keys": words.keys(found.keys, exact=found.exact) + weight,
-        "pattern": selection.text,
+        "pattern": meant.named or selection.text,
         "alias": alias,
         "over": over and words.number(over),
     }
@@ -116,9 +125,27 @@ def _sentence(alias: str, selection: Selection, found: Look, over: int | None) -
         text = _("Delete %(keys)s of %(pattern)s from %(alias)s") % values
     else:
         text = _("Expire %(keys)s of %(pattern)s in %(alias)s over %(over)s seconds") % values
+    if meant.tags:
+        text += "; " + tags
     if stays := _stays(found.staying, found.exact):
         text += "; " + stays
     return text + "."
+
+
+def _tag_notes(meant: Meant, over: int | None) -> list[str]:
+    notes = []
+    if meant.tags:
+        notes.append(
+            _(
+                "A tag is one counter: it gets another stamp, and no key is deleted. Values that carry it are computed "
+                "anew when they are next asked for; how many there are is not known."
+            )
+        )
+    if meant.tags and over is not None:
+        notes.append(_("What carries a tag is stale at once; only keys expire over a while."))
+    if meant.urls:
+        notes.append(_("The registered proxies are told to forget %(urls)s.") % {"urls": words.some(meant.urls)})
+    return notes
 
 
 def _stays(staying: tuple[PatternShare, ...], exact: bool) -> str:
@@ -139,7 +166,7 @@ def _stays(staying: tuple[PatternShare, ...], exact: bool) -> str:
     return _("%(keys)s of %(pattern)s stay") % values
 
 
-def _warnings(cache: Adapter, selection: Selection, found: Look, signs_out: bool) -> list[str]:
+def _warnings(cache: Adapter, meant: Meant, selection: Selection, found: Look, signs_out: bool) -> list[str]:
     warnings = []
     if signs_out:
         warnings.append(_("These are the sessions of this site: everybody is signed out, you too."))
@@ -163,8 +190,10 @@ def _warnings(cache: Adapter, selection: Selection, found: Look, signs_out: bool
                 "high": words.number(found.high),
             }
         )
-    if not found.keys:
+    if not found.keys and not meant.named:
         warnings.append(_nothing(cache, selection))
+    elif not found.keys and not meant.tags and found.exact:
+        warnings.append(_("Nothing of it is in %(alias)s.") % {"alias": cache.alias})
     return warnings
 
 

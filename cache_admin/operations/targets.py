@@ -14,7 +14,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from django.utils.translation import gettext as _
 
 from cache_admin.exceptions import InvalidPattern, Unsupported
-from cache_admin.keys import KeyCodec, compile_glob, escape_glob, normalise_glob, show
+from cache_admin.keys import KeyCodec, compile_glob, covering_glob, escape_glob, normalise_glob, show
 from cache_admin.keyspace import patterns
 
 Meaning = Literal["glob", "literal", "template", "alias"]
@@ -83,12 +83,23 @@ class Target:
         return b"*" if self.meaning == "alias" else escape_glob(self.value)
 
 
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """What a person means, come to in one alias, see :mod:`cache_admin.operations.meaning`."""
+
+    named: str  #: for sentences: "the page /products/"
+    targets: tuple[Target, ...] = ()
+    tags: tuple[str, ...] = ()  #: to get another stamp
+    urls: tuple[str, ...] = ()  #: for proxies to forget
+    notes: tuple[str, ...] = ()  #: what belongs to it and stays, or cannot be told
+
+
 class Selection:
     """Targets, compiled for one alias. Raises :class:`Unsupported` for globs where raw keys cannot be read back."""
 
-    def __init__(self, targets: Iterable[Target], codec: KeyCodec) -> None:
+    def __init__(self, targets: Iterable[Target], codec: KeyCodec, *, may_be_empty: bool = False) -> None:
         self.targets = tuple(dict.fromkeys(targets))
-        if not self.targets:
+        if not self.targets and not may_be_empty:
             raise InvalidPattern(_("Nothing is chosen. Type a key or a pattern such as product:*."))
         self._codec = codec
         self._wide = [target for target in self.targets if target.meaning != "literal"]
@@ -134,11 +145,7 @@ class Selection:
         return lambda raw: owns(raw) and member(strip(raw))
 
     def _server_glob(self) -> bytes:
-        globs = [target.user_glob() for target in self._wide]
-        if len(globs) == 1:
-            return self._around(globs[0])
-        common = _common_start([_fixed_start(glob) for glob in globs])
-        return self._around(escape_glob(common) + b"*")
+        return self._around(covering_glob([target.user_glob() for target in self._wide]))
 
 
 def read(stored: Sequence[dict[str, Any]], codec: KeyCodec) -> Selection:
@@ -149,20 +156,3 @@ def read(stored: Sequence[dict[str, Any]], codec: KeyCodec) -> Selection:
 def show_glob(glob: bytes) -> str:
     """A glob as text, unseen characters escaped; its own backslashes are escapes already and not doubled."""
     return "\\".join(show(part) for part in glob.split(b"\\"))
-
-
-def _fixed_start(glob: bytes) -> bytes:
-    """What every key that matches ``glob`` begins with."""
-    fixed = bytearray()
-    i = 0
-    while i < len(glob) and glob[i] not in b"*?[":
-        i += glob[i] == ord("\\") and i + 1 < len(glob)
-        fixed.append(glob[i])
-        i += 1
-    return bytes(fixed)
-
-
-def _common_start(names: Sequence[bytes]) -> bytes:
-    first, last = min(names), max(names)
-    length = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
-    return first[:length]

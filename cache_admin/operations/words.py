@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.template.defaultfilters import filesizeformat
 from django.utils.formats import number_format
+from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 
@@ -16,6 +19,13 @@ def keys(value: float, *, exact: bool = True) -> str:
     """ "1 key", "41,233 keys", "≈ 41,233 keys"."""
     words = ngettext("%(number)s key", "%(number)s keys", round(value)) % {"number": number(value)}
     return words if exact else f"≈\u202f{words}"
+
+
+def some(texts: Sequence[str], most: int = 3) -> str:
+    """The first of ``texts`` and how many more: "a, b, c and 4 more"."""
+    shown = ", ".join(texts[:most])
+    more = len(texts) - most
+    return shown if more <= 0 else _("%(shown)s and %(number)d more") % {"shown": shown, "number": more}
 
 
 def size(value: float, *, exact: bool = True) -> str:
