@@ -114,8 +114,8 @@ def _class_regex(glob: bytes, i: int) -> tuple[bytes, int]:
             members.add(glob[i + 1])
             i += 2
         elif glob[i + 1 : i + 2] == b"-" and i + 2 < len(glob):
-            low, high = sorted((glob[i], glob[i + 2]))
-            members.update(range(low, high + 1))
+            low, high = sorted((_signed(glob[i]), _signed(glob[i + 2])))
+            members.update(byte % 256 for byte in range(low, high + 1))
             i += 3
         else:
             members.add(glob[i])
@@ -125,6 +125,11 @@ def _class_regex(glob: bytes, i: int) -> tuple[bytes, int]:
     if not members:
         return b"(?!)", i + 1
     return b"[" + b"".join(b"\\x%02x" % member for member in sorted(members)) + b"]", i + 1
+
+
+def _signed(byte: int) -> int:
+    """The server orders bytes as C's ``char``, which is signed on x86: the parts of é come before all ASCII."""
+    return byte if byte < 128 else byte - 256
 
 
 def show(raw: bytes) -> str:
