@@ -128,4 +128,11 @@ class _Work:
         skipped, self._skipped = self._skipped, 0
         if limit := self._row.cursor.get("limit"):
             cursor = {**cursor, "limit": limit}
-        return Step(cursor=cursor, done_keys=removed.keys, done_bytes=removed.size, skipped_keys=skipped, busy=busy)
+        return Step(
+            cursor=cursor,
+            done_keys=removed.keys,
+            done_bytes=removed.size,
+            skipped_keys=skipped,
+            busy=busy,
+            notes=removed.notes,
+        )

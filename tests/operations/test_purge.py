@@ -358,6 +358,18 @@ def test_a_full_server_still_deletes(operator: User, own_server: Server) -> None
 
 
 @pytest.mark.servers
+def test_what_a_server_without_unlink_keeps_stands_in_the_audit(operator: User, settings) -> None:
+    with running(options=['rename-command UNLINK ""']) as server, redis.Redis.from_url(server.url) as client:
+        backend = "django.core.cache.backends.redis.RedisCache"
+        settings.CACHES = {**settings.CACHES, "old": {"BACKEND": backend, "LOCATION": server.url}}
+        client.set(":1:a:1", "x")
+        client.sadd(":1:a:2", *range(20_000))
+        operation = runner.start(plan("old", [Target.glob("a:*")], operator), operator)
+        assert (operation.state, operation.done_keys, client.keys()) == ("done", 1, [b":1:a:2"])
+    assert "1 large collections were left" in operation.error
+
+
+@pytest.mark.servers
 def test_an_account_without_unlink_is_told_the_command(operator: User, own_server: Server) -> None:
     client = redis.Redis.from_url(own_server.url)
     found = planned(operator, client, 100)
