@@ -112,8 +112,12 @@ class Report:
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Report:
-        """The report that :meth:`to_json` was made of. Raises ``ValueError`` or ``TypeError`` for anything else."""
-        report: Report = _decode(cls, stored)
+        """The report that :meth:`to_json` was made of. Raises ``ValueError`` for anything else, such as what another
+        version stored."""
+        try:
+            report: Report = _decode(cls, stored)
+        except (AttributeError, TypeError) as error:
+            raise ValueError("not a report of this version") from error
         return report
 
 

@@ -1,7 +1,7 @@
 """Where reports come from: stored censuses, or a sample at once.
 
-Readers always get an answer as long as the server gives one: a missing or locked table only means that there is no
-stored report.
+Readers always get an answer as long as the server gives one: a missing or locked table, or a report that another
+version stored, only means that there is no stored report.
 """
 
 from __future__ import annotations
@@ -109,6 +109,6 @@ def _latest(alias: str, memory: _Memory) -> Report | None:
                 row = CensusReport.objects.get(pk=newest)
                 memory.stored = newest, Report.from_json(row.report)
             return memory.stored[1]
-    except (DatabaseError, CensusReport.DoesNotExist):
+    except (DatabaseError, CensusReport.DoesNotExist, ValueError):
         logger.warning("The stored censuses of %s cannot be read", alias, exc_info=True)
         return None

@@ -85,6 +85,15 @@ def test_without_the_table_a_sample_answers(caplog: pytest.LogCaptureFixture) ->
     assert "cannot be read" in caplog.text
 
 
+@pytest.mark.parametrize("stored", [{"alias": "default"}, [], {"patterns": [1]}], ids=["fields", "shape", "depth"])
+def test_a_report_that_another_version_stored_is_passed_over(stored: object, caplog: pytest.LogCaptureFixture) -> None:
+    reports.save(census())
+    CensusReport.objects.update(report=stored)
+    assert reports.latest("default") is None
+    assert reports.current("default").own_keys.value == 50
+    assert "cannot be read" in caplog.text
+
+
 def test_readers_at_once_share_one_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = []
 
