@@ -104,14 +104,16 @@ class Pattern(CensusPage):
 
 
 class PatternsExport(PatternTable):
-    """The whole table, filtered and sorted as the page it was asked from."""
+    """The whole table, filtered and sorted as the page it was asked from; without a report, that page says why."""
+
+    template_name = "cache_admin/patterns.html"
 
     def get(self, request: HttpRequest, alias: str, kind: str) -> HttpResponse:
         if kind not in {"csv", "json"}:
             raise Http404
         report = self.report()
         if report is None:
-            return self.render(self.about(None), template="cache_admin/patterns.html")
+            return self.render(self.about(None))
         name = f"patterns-{alias}-{'complete' if report.complete else 'sampled'}.{kind}"
         if kind == "csv":
             return csv_response(name, CSV_HEADER, csv_rows(self.cache, report, self.chosen(report)))

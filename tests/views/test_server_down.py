@@ -42,6 +42,7 @@ def test_a_page_says_that_the_server_is_down(client: Client, down: None, name: s
     page = text(response)
     assert "default" in page
     assert "ca-error" in page
+    assert "ca-tabs" in page
     assert "hunter2" not in page
     assert "Traceback" not in page
 
