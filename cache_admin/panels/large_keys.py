@@ -7,11 +7,8 @@ from typing import Any, ClassVar
 from django.utils.translation import gettext_lazy as _
 
 from cache_admin.adapters.base import Adapter
-from cache_admin.keys import KeyCodec, show
 from cache_admin.keyspace import reports
-from cache_admin.keyspace.report import LargeKey
 from cache_admin.panels.base import Panel, register
-from cache_admin.values import masking
 
 SHOWN = 5
 
@@ -27,10 +24,4 @@ class LargeKeys(Panel):
 
     def context(self, adapter: Adapter) -> dict[str, Any]:
         report = reports.current(adapter.alias)
-        return {"report": report, "rows": [row(large, adapter.codec) for large in report.large_keys[:SHOWN]]}
-
-
-def row(large: LargeKey, codec: KeyCodec) -> dict[str, Any]:
-    """A key with its name as text; without a link where the name is masked, for a link would hold it."""
-    text = masking.key_text(large.key, codec, large.family)
-    return {"key": large, "text": text, "linked": text == show(large.key)}
+        return {"report": report, "rows": report.large_keys[:SHOWN]}
