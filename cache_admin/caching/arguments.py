@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import Model
 
-from cache_admin.caching.keys import clean_prefix, join, shorten, spell
+from cache_admin.caching.keys import clean_prefix, shorten, spell
 
 _PLAIN = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 #: ``key=`` as users write it: a prefix, a template with ``{argument}`` fields, or a function of the arguments.
@@ -34,15 +34,15 @@ class Binder:
         """Raises ``TypeError`` as the function itself would."""
         if self._simple and len(args) <= self._positional:
             given = dict(zip(self.names, args, strict=False))
-            if len(given) == len(self.names) and not kwargs:
+            named = 0
+            for name in self.names[len(args) :]:
+                if name in kwargs:
+                    given[name] = kwargs[name]
+                    named += 1
+                elif name in self._defaults:
+                    given[name] = self._defaults[name]
+            if named == len(kwargs) and len(given) == len(self.names):
                 return given
-            if given.keys().isdisjoint(kwargs):
-                given = {**self._defaults, **given, **kwargs}
-                if len(given) == len(self.names):
-                    try:
-                        return {name: given[name] for name in self.names}
-                    except KeyError:
-                        pass
         bound = self.signature.bind(*args, **kwargs)
         bound.apply_defaults()
         return dict(bound.arguments)
@@ -67,7 +67,7 @@ class KeyMaker:
             self.family = clean_prefix(self._fields[0][0].rstrip(":") or func.__qualname__)
         else:
             self.family = clean_prefix(key if isinstance(key, str) else f"{func.__module__}.{func.__qualname__}")
-        self._labels = {name: spell(name) for name in names}
+        self._labels = {name: f":{spell(name)}:" for name in names}
         self.patterns = self._patterns()
 
     def _patterns(self) -> tuple[str, ...]:
@@ -87,14 +87,10 @@ class KeyMaker:
                 _fixed(text) + (spell(field_in(field, arguments)) if field else "") for text, field in self._fields
             )
             return shorten("".join(parts), self.family)
-        labels = self._labels
-        return join(
-            self.family,
-            [
-                f"{labels[name]}:{_spell_self(value) if name == 'self' else spell(value)}"
-                for name, value in arguments.items()
-            ],
-        )
+        key, labels = self.family, self._labels
+        for name, value in arguments.items():
+            key += labels[name] + (spell(value) if name != "self" else _spell_self(value))
+        return shorten(key, self.family)
 
 
 def tag_maker(

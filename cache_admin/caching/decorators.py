@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
@@ -33,6 +34,12 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+#: Types of arguments that are equal only if their keys are, so that a request once made can be used again.
+_PLAIN = frozenset({str, int, bool, type(None), datetime.date})
+#: Requests that each function remembers: making one takes longer than all else of a hit.
+_REMEMBERED = 256
+
+
 class _Cached(Generic[P]):
     """What cached functions and cached coroutines share."""
 
@@ -42,6 +49,8 @@ class _Cached(Generic[P]):
         self.bind = Binder(func)
         self._make_key = KeyMaker(func, key, self.bind.names)
         self._make_tags = tag_maker(tags)
+        fixed = not callable(key) and not callable(tags)
+        self._remembered = functools.lru_cache(_REMEMBERED, typed=True)(self._request) if fixed else None
         self.owner = register(
             Owner(
                 name=f"{func.__module__}.{func.__qualname__}",
@@ -53,17 +62,25 @@ class _Cached(Generic[P]):
             )
         )
 
-    def ask(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Request, Callable[[], Any]]:
-        """What a call asks for, and how to compute it."""
+    def ask(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Request:
+        """What a call asks for."""
+        if self._remembered and _PLAIN.issuperset(map(type, args)) and _PLAIN.issuperset(map(type, kwargs.values())):
+            return self._remembered(*args, **kwargs)
+        return self._request(*args, **kwargs)
+
+    def _request(self, *args: Any, **kwargs: Any) -> Request:
         arguments = self.bind(args, kwargs)
         key = self._make_key(arguments, args, kwargs)
         tags = self._make_tags(arguments, args, kwargs) if self._make_tags else ()
-        request = Request(self.policy, key, tags, arguments, 0, self.owner.name)
-        return request, functools.partial(self.func, *args, **kwargs)
+        return Request(self.policy, key, tags, arguments, 0, self.owner.name)
+
+    def compute(self, request: Request) -> Any:
+        """Calls the function itself."""
+        return self.bind.call(self.func, request.arguments or {})
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """The user key of a call."""
-        return self.ask(args, kwargs)[0].key
+        return self.ask(args, kwargs).key
 
     def recompute(self, call: str) -> Any:
         """A fresh value for the arguments that an entry holds as ``call``, stored nowhere (of a coroutine function: a
@@ -81,19 +98,19 @@ class CachedFunction(_Cached[P], Generic[P, R]):
     """A function whose results are kept. Made by :func:`cache_result`."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        request, compute = self.ask(args, kwargs)
+        request = self.ask(args, kwargs)
         cache = caches[self.policy.alias]
         found = cache.get_many(request.keys()) or {} if request.tags else {request.key: cache.get(request.key, MISS)}
         state, entry = judge(request, found)
         if state is State.FRESH and entry:
             return entry.value  # type: ignore[no-any-return]
-        return fetch(request, compute, found)  # type: ignore[no-any-return]
+        return fetch(request, functools.partial(self.compute, request), found)  # type: ignore[no-any-return]
 
     def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Computes and stores now, whatever is stored and whoever computes."""
-        request, compute = self.ask(args, kwargs)
+        request = self.ask(args, kwargs)
         ticket = run(fresh_ticket(request), self.policy.alias)
-        return keep(request, ticket, compute)  # type: ignore[no-any-return]
+        return keep(request, ticket, functools.partial(self.compute, request))  # type: ignore[no-any-return]
 
     def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Removes the value of this call; what is being computed for it now is not stored. Whether it was there."""
@@ -102,7 +119,7 @@ class CachedFunction(_Cached[P], Generic[P, R]):
     def peek(self, *args: P.args, **kwargs: P.kwargs) -> R | Missing:
         """The stored value, or ``MISS`` (which is falsy); computes nothing. A stale value that would be served while
         it is refreshed counts."""
-        request, _ = self.ask(args, kwargs)
+        request = self.ask(args, kwargs)
         entry = judge(request, caches[self.policy.alias].get_many(request.keys()) or {}, early=False)[1]
         return entry.value if entry else MISS
 
@@ -115,18 +132,18 @@ class AsyncCachedFunction(_Cached[P], Generic[P, R]):
         markcoroutinefunction(self)
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        request, compute = self.ask(args, kwargs)
+        request = self.ask(args, kwargs)
         found = await acall(caches[self.policy.alias], "get_many", request.keys()) or {}
         state, entry = judge(request, found)
         if state is State.FRESH and entry:
             return entry.value  # type: ignore[no-any-return]
-        return await afetch(request, compute, found)  # type: ignore[no-any-return]
+        return await afetch(request, functools.partial(self.compute, request), found)  # type: ignore[no-any-return]
 
     async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """See :meth:`CachedFunction.refresh`."""
-        request, compute = self.ask(args, kwargs)
+        request = self.ask(args, kwargs)
         ticket = await arun(fresh_ticket(request), self.policy.alias)
-        return await akeep(request, ticket, compute)  # type: ignore[no-any-return]
+        return await akeep(request, ticket, functools.partial(self.compute, request))  # type: ignore[no-any-return]
 
     async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
         """See :meth:`CachedFunction.invalidate`."""
@@ -134,7 +151,7 @@ class AsyncCachedFunction(_Cached[P], Generic[P, R]):
 
     async def peek(self, *args: P.args, **kwargs: P.kwargs) -> R | Missing:
         """See :meth:`CachedFunction.peek`."""
-        request, _ = self.ask(args, kwargs)
+        request = self.ask(args, kwargs)
         found = await acall(caches[self.policy.alias], "get_many", request.keys()) or {}
         entry = judge(request, found, early=False)[1]
         return entry.value if entry else MISS

@@ -102,7 +102,7 @@ class _Dated(_Cached[Any]):
         self._past = past
         self._place = self.bind.names.index("day") if "day" in self.bind.names else None
 
-    def ask(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Request, Callable[[], Any]]:
+    def ask(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Request:
         if self._place is None:
             return super().ask(args, kwargs)
         if len(args) > self._place:
@@ -111,10 +111,10 @@ class _Dated(_Cached[Any]):
         else:
             of = local_day(kwargs.get("day"))
             kwargs = {**kwargs, "day": of}
-        request, compute = super().ask(args, kwargs)
+        request = super().ask(args, kwargs)
         if of < local_day():
             request = request._replace(policy=self._past, not_before=end_of_day(of))
-        return request, compute
+        return request
 
 
 class Statistic(_Dated, CachedFunction[..., R]):

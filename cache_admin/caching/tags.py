@@ -12,6 +12,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from asgiref.sync import sync_to_async
 from django.core.cache import DEFAULT_CACHE_ALIAS, caches
@@ -26,6 +27,7 @@ LIFETIME = 30 * 86_400
 _RANDOM_BITS = 20
 
 
+@lru_cache(maxsize=4096)
 def tag_key(tag: str) -> str:
     """The user key that holds a tag's stamp: ``cache_tag:product:5``."""
     return join(FAMILY, (clean_prefix(tag),))

@@ -12,6 +12,7 @@ import pytest
 from asgiref.sync import iscoroutinefunction
 from django.contrib.auth.models import Group
 from django.core.cache import caches
+from django.core.management import call_command
 
 from cache_admin.caching import MISS, cache_result, invalidate_tags
 from cache_admin.caching.envelope import opened
@@ -340,3 +341,26 @@ def test_listeners_hear_of_computations_and_cannot_break_them(local: str) -> Non
     finally:
         computed.disconnect(listen)
     assert heard == [(work.owner.name, local, work.key(1), True)]
+
+
+@pytest.mark.django_db
+def test_a_cache_in_the_database(settings: Any) -> None:
+    table = {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cached_things"}
+    settings.CACHES = {**settings.CACHES, "table": table}
+    call_command("createcachetable", verbosity=0)
+    body = Counted(None, "second", "third")
+    work = cached(body, alias="table", tags=["t"])
+    assert [work(1), work(1)] == [None, None]
+    invalidate_tags("t", alias="table")
+    assert [work(1), work(1)] == ["second"] * 2
+    assert work.invalidate(1) is True
+    assert work(1) == "third"
+
+
+@pytest.mark.parametrize("pair", [(1, True), (0, False), (1, 1.0), (0.0, -0.0), ("a", b"a"), ((1,), (True,))])
+def test_arguments_that_python_calls_equal_stay_apart(local: str, pair: tuple[Any, Any]) -> None:
+    @cache_result(60, alias=local)
+    def work(value: Any) -> str:
+        return repr(value)
+
+    assert [work(value) for value in (*pair, *pair)] == [repr(value) for value in (*pair, *pair)]
