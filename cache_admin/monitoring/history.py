@@ -147,7 +147,8 @@ def fold(servers: Iterable[tuple[bool, Sequence[Counters]]], start: float, stop:
         for interval in intervals(readings):
             last.add(interval)
             if interval.seconds <= LONGEST_GAP:
-                for cell in grid:
+                first, behind = (max(0, int((at - start) / width)) for at in (interval.start, interval.stop + width))
+                for cell in grid[first:behind]:
                     cell.add(interval)
         everyone.append([*grid, last])
         if primary:
