@@ -16,7 +16,6 @@ from cache_admin.adapters.base import KeyInfo
 from cache_admin.exceptions import CacheAdminError
 from cache_admin.keyspace import catalogue, patterns
 from cache_admin.operations import edit
-from cache_admin.templatetags.cache_admin import moment
 from cache_admin.values.preview import preview
 from cache_admin.views.base import CacheView
 from cache_admin.views.naming import name_of
@@ -50,7 +49,7 @@ class KeyView(CacheView):
         try:
             info = self.cache.key_info(self.raw)
             expires_at = time.time() + info.ttl if info.expires and info.ttl is not None else None
-            context |= {"info": info, "expires_at": moment(expires_at), **self.value(info)}
+            context |= {"info": info, "expires_at": expires_at, **self.value(info)}
         except CacheAdminError as problem:
             context["error"] = error or str(problem)
         return self.render({**context, "refusals": self.refusals()}, status=status)

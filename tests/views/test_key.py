@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import redis
 from django.core.cache import BaseCache, caches
@@ -146,3 +148,15 @@ def test_a_session_is_named_by_its_first_letters(client: Client, raw: redis.Redi
     page = text(client.get(key_url(key)))
     assert "abcdefghijklmnopqrstuvwxyz012345" not in page.replace(keys.token(key), "")
     assert "abcdefgh" in page
+
+
+def test_an_expiry_that_may_not_be_asked_for_is_unknown(client: Client, raw: redis.Redis, settings: Any) -> None:
+    raw.set("shop:1:a", 1, ex=60)
+    raw.acl_setuser("blind", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-pttl"])
+    default = settings.CACHES["default"]
+    location = default["LOCATION"].replace("unix://", "unix://blind:any@")
+    settings.CACHES = {**settings.CACHES, "default": {**default, "LOCATION": location}}
+    page = text(client.get(key_url(b"shop:1:a")))
+    raw.acl_deluser("blind")
+    assert "<dt>Expires</dt><dd>—</dd>" in page
+    assert "not permitted: +pttl" in page
