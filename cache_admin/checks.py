@@ -6,14 +6,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from django import VERSION
 from django.apps import apps
 from django.conf import settings
 from django.core import checks
+from django.utils.module_loading import import_string
 
-from cache_admin.conf import SETTING, Settings, problem
+from cache_admin.conf import CHOICES, SETTING, Settings, problem
 
 PACKAGE = Path(__file__).parent
 
@@ -22,7 +25,12 @@ def check_all(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.C
     """All checks of this package."""
     given = getattr(settings, SETTING, None) or {}
     installed = {config.name for config in apps.get_app_configs()}
-    return [*check_settings(given), *check_aliases(given, settings.CACHES), *check_install(installed, PACKAGE)]
+    return [
+        *check_settings(given),
+        *check_aliases(given, settings.CACHES),
+        *check_runner(given, getattr(settings, "TASKS", {})),
+        *check_install(installed, PACKAGE),
+    ]
 
 
 def check_settings(given: object) -> list[checks.CheckMessage]:
@@ -57,6 +65,53 @@ def check_aliases(given: object, caches: Iterable[str]) -> list[checks.CheckMess
         )
         for alias in aliases
         if isinstance(alias, str) and alias not in known
+    ]
+
+
+def check_runner(given: object, tasks: Mapping[str, Any]) -> list[checks.CheckMessage]:
+    """E004 and W004: the queue that ``CACHE_ADMIN["RUNNER"]`` names is there. ``tasks`` is the setting ``TASKS``."""
+    runner = given.get("RUNNER") if isinstance(given, Mapping) else None
+    if not isinstance(runner, str) or problem("RUNNER", runner):
+        return []
+    if runner != "tasks":
+        return [] if runner in CHOICES["RUNNER"] else _check_function(runner)
+    if not _has_tasks():
+        return [
+            checks.Error(
+                f"{SETTING}['RUNNER'] is 'tasks', and there is no Tasks framework.",
+                hint="Use Django 6.0 or later, or install django-tasks.",
+                id="cache_admin.E004",
+            )
+        ]
+    backend = str(tasks.get("default", {}).get("BACKEND", "ImmediateBackend")).rpartition(".")[2]
+    if backend not in {"ImmediateBackend", "DummyBackend"}:
+        return []
+    return [
+        checks.Warning(
+            f"{SETTING}['RUNNER'] is 'tasks', and TASKS has no backend with workers ({backend}).",
+            hint="Operations run in the request, or never. Configure a backend such as django-tasks-db.",
+            id="cache_admin.W004",
+        )
+    ]
+
+
+def _has_tasks() -> bool:
+    return VERSION >= (6, 0) or find_spec("django_tasks") is not None
+
+
+def _check_function(path: str) -> list[checks.CheckMessage]:
+    try:
+        found = callable(import_string(path))
+    except ImportError:
+        found = False
+    if found:
+        return []
+    return [
+        checks.Error(
+            f"{SETTING}['RUNNER'] names {path!r}, which is no function that can be imported.",
+            hint="It takes the id of an operation and puts it on a queue.",
+            id="cache_admin.E004",
+        )
     ]
 
 

@@ -30,7 +30,8 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "CONFIRMATION_SECONDS": (10, 86_400),
     "AUDIT_DAYS": (0, math.inf),
 }
-CHOICES: Mapping[str, tuple[str, ...]] = {"RUNNER": ("thread", "inline")}
+#: What settings name by a word of ours; a dotted path names a function of the project's own instead.
+CHOICES: Mapping[str, tuple[str, ...]] = {"RUNNER": ("thread", "inline", "tasks")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,9 @@ class Settings:
     )
     #: Globs of user keys whose names and values are masked.
     MASKED_KEYS: tuple[str, ...] = ()
-    #: How long operations run: ``"thread"`` in a background thread of this process, ``"inline"`` before the response
-    #: (tests).
+    #: Where operations run: ``"thread"`` in a background thread of this process, ``"inline"`` before the response
+    #: (tests), ``"tasks"`` on Django's Tasks framework, or the dotted path of a function that puts the id of an
+    #: operation on another queue, see ``docs/queues.md``.
     RUNNER: str = "thread"
     #: Days for which finished operations stay in the audit; 0 keeps them for ever.
     AUDIT_DAYS: int = 365
@@ -91,7 +93,7 @@ def problem(name: str, value: object) -> str:
     """What the value of a known setting must be, in words; "" for a good value."""
     default = getattr(Settings(), name)
     if name in CHOICES:
-        return "" if value in CHOICES[name] else " or ".join(map(repr, CHOICES[name]))
+        return _choice_problem(value, CHOICES[name])
     if isinstance(default, int | float):
         return _number_problem(value, default, RANGES.get(name, (-math.inf, math.inf)))
     if isinstance(default, str):
@@ -100,6 +102,11 @@ def problem(name: str, value: object) -> str:
         return ""
     texts = isinstance(value, tuple | list) and all(isinstance(item, str) for item in value)
     return "" if texts else "a list or tuple of strings" + (" or None" if default is None else "")
+
+
+def _choice_problem(value: object, choices: tuple[str, ...]) -> str:
+    dotted = isinstance(value, str) and "." in value and all(part.isidentifier() for part in value.split("."))
+    return "" if dotted or value in choices else f"{', '.join(map(repr, choices))} or the dotted path of a function"
 
 
 def _number_problem(value: object, default: float, bounds: tuple[float, float]) -> str:

@@ -26,6 +26,7 @@ CATCH_ALL = {
     "adapters/fallback.py": "a cache of any make raises what it likes; translated",
     "operations/driving.py": "a failing operation ends as failed, not the process",
     "operations/runner.py": "a failing operation ends as failed, not the process",
+    "operations/queueing.py": "a queue of any make raises what it likes; the operation is interrupted and says so",
     "panels/base.py": "a card fails alone",
     "monitoring/recorder.py": "a failure in recording never reaches the caller",
     "monitoring/sampler.py": "a failure in sampling never reaches the page",

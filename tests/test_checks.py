@@ -107,6 +107,33 @@ def test_an_alias_that_caches_lack_is_an_error() -> None:
     assert message.hint == "The aliases are: default, sessions."
 
 
+@pytest.mark.parametrize("runner", ["thread", "inline", "os.getcwd", None, "celery"])
+def test_a_runner_that_needs_no_queue_or_names_a_function_passes(runner: object) -> None:
+    assert checks.check_runner({"RUNNER": runner}, {}) == []
+
+
+@pytest.mark.parametrize("runner", ["shop.nowhere.enqueue", "os.nothing", "os.sep"])
+def test_a_runner_that_names_no_function_is_an_error(runner: str) -> None:
+    assert checks.check_settings({"RUNNER": runner}) == []
+    (message,) = checks.check_runner({"RUNNER": runner}, {})
+    assert message.id == "cache_admin.E004"
+    assert repr(runner) in message.msg
+
+
+def test_tasks_without_a_framework_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "_has_tasks", lambda: False)
+    assert ids(checks.check_runner({"RUNNER": "tasks"}, {})) == ["cache_admin.E004"]
+
+
+def test_tasks_without_workers_are_warned_of() -> None:
+    def warned(**tasks: dict[str, str]) -> list[str]:
+        return ids(checks.check_runner({"RUNNER": "tasks"}, tasks))
+
+    assert warned() == ["cache_admin.W004"]
+    assert warned(default={"BACKEND": "django_tasks.backends.dummy.DummyBackend"}) == ["cache_admin.W004"]
+    assert warned(default={"BACKEND": "django_tasks_db.DatabaseBackend"}) == []
+
+
 def test_missing_htmx_and_admin_are_warned_of() -> None:
     messages = checks.check_install({"cache_admin"}, checks.PACKAGE)
     assert ids(messages) == ["cache_admin.W001", "cache_admin.W003"]
@@ -120,6 +147,6 @@ def test_a_checkout_without_symbolic_links_is_warned_of(tmp_path: Path) -> None:
 def test_every_message_is_documented() -> None:
     documented = (Path(__file__).parent.parent / "docs" / "install.md").read_text()
     source = Path(checks.__file__).read_text()
-    for code in ("E001", "E002", "E003", "W001", "W002", "W003"):
+    for code in ("E001", "E002", "E003", "E004", "W001", "W002", "W003", "W004"):
         assert f'"cache_admin.{code}"' in source
         assert f"`cache_admin.{code}`" in documented

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import time
+import uuid
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
@@ -82,6 +85,11 @@ class Pace:
             return self._spent()
         except CacheAdminError:
             return None  # the next step meets the same trouble and tells it better
+
+
+def new_owner() -> str:
+    """A name under which this process may hold one lease."""
+    return f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex}"
 
 
 def permitted(user_id: Any, username: str, kind: Kind, params: dict[str, Any]) -> bool:

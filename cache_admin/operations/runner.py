@@ -1,4 +1,5 @@
-"""Starts operations and keeps them going: a row first, then a background thread with a lease on the row.
+"""Starts operations and keeps them going: a row first, then a background thread, or a worker of the project's queue,
+with a lease on the row.
 
 A process that dies leaves its lease to run out; whoever looks at the operation next (:func:`poll`) takes it over with
 one conditional update and goes on from the last saved step.
@@ -6,8 +7,6 @@ one conditional update and goes on from the last saved step.
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 import uuid
 from datetime import timedelta
@@ -23,8 +22,9 @@ from django.utils.translation import gettext as _
 from cache_admin import conf
 from cache_admin.exceptions import OperationConflict, StalePlan
 from cache_admin.models import Operation
+from cache_admin.operations import queueing
 from cache_admin.operations.base import Plan, kinds
-from cache_admin.operations.driving import LEASE, TERMINAL, Driver, Watch, logger, permitted
+from cache_admin.operations.driving import LEASE, TERMINAL, Driver, Watch, logger, new_owner, permitted
 
 State = Operation.State
 User = AbstractUser | AnonymousUser
@@ -74,7 +74,7 @@ def begin(plan: Plan, user: User | None, reason: str = "", *, username: str = ""
                     planned_keys=plan.keys,
                     planned_bytes=plan.size,
                     total=plan.total or None,
-                    lease_owner=_owner(),
+                    lease_owner=new_owner(),
                     lease_until=timezone.now() + LEASE,
                     nonce=nonce,
                     active_key=active_key,
@@ -100,7 +100,7 @@ def run(operation: Operation, watch: Watch | None = None) -> Operation:
 def poll(operation: Operation) -> Operation:
     """The row as it is now. If it runs but nobody drives it any more, this process does from here on."""
     now = timezone.now()
-    owner = _owner()
+    owner = new_owner()
     abandoned = Operation.objects.filter(pk=operation.pk, state=State.RUNNING).filter(
         Q(lease_until__lt=now) | Q(lease_until=None)
     )
@@ -136,7 +136,7 @@ def resume(operation: Operation, user: User) -> Operation:
                 active_key=active_key,
                 error="",
                 cancel_requested=False,
-                lease_owner=_owner(),
+                lease_owner=new_owner(),
                 lease_until=timezone.now() + LEASE,
                 **changes,
             )
@@ -152,7 +152,9 @@ def resume(operation: Operation, user: User) -> Operation:
 
 
 def cancel(operation: Operation, user: User) -> Operation:
-    """Asks a running operation to stop at its next step, and ends an interrupted one. A finished one stays as it is.
+    """Asks a running operation to stop at its next step, and ends one that is interrupted or still waits for a worker.
+
+    A finished one stays as it is.
 
     Raises ``PermissionDenied`` unless the user started it or might have.
     """
@@ -163,7 +165,9 @@ def cancel(operation: Operation, user: User) -> Operation:
         raise PermissionDenied(_("You may not cancel this."))
     words = _("Cancelled by %(user)s.") % {"user": name}
     row = Operation.objects.filter(pk=operation.pk)
-    if not row.filter(state=State.INTERRUPTED).update(state=State.CANCELLED, error=words, finished=timezone.now()):
+    idle = row.filter(Q(state=State.INTERRUPTED) | Q(state=State.RUNNING, lease_owner=queueing.WAITING))
+    over = {"active_key": None, "lease_owner": "", "lease_until": None, "finished": timezone.now()}
+    if not idle.update(state=State.CANCELLED, error=words, **over):
         row.filter(state=State.RUNNING).update(cancel_requested=True, error=words)
     return poll(operation)
 
@@ -178,16 +182,14 @@ def _refuse_second(active_key: str) -> None:
         )
 
 
-def _owner() -> str:
-    return f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex}"
-
-
 def _drive(operation: Operation) -> None:
-    if conf.current().RUNNER == "inline":
+    where = conf.current().RUNNER
+    if where == "inline":
         Driver(operation, operation.lease_owner).run()
-    else:
-        # The row must be visible to the thread's own connection, also under ATOMIC_REQUESTS.
-        transaction.on_commit(lambda: _spawn(operation), using=router.db_for_write(Operation))
+        return
+    go = _spawn if where == "thread" else queueing.hand_over
+    # The row must be visible to the connection of the thread or the worker, also under ATOMIC_REQUESTS.
+    transaction.on_commit(lambda: go(operation), using=router.db_for_write(Operation))
 
 
 def _spawn(operation: Operation) -> None:

@@ -15,7 +15,7 @@ from django_htmx.http import trigger_client_event
 
 from cache_admin.exceptions import CacheAdminError
 from cache_admin.models import Operation
-from cache_admin.operations import runner
+from cache_admin.operations import queueing, runner
 from cache_admin.views.base import CacheView, is_fragment_request
 
 
@@ -27,6 +27,7 @@ def progress(row: Operation) -> dict[str, Any]:
         "operation": row,
         "alias": row.alias,
         "running": row.state == row.State.RUNNING,
+        "waiting": row.state == row.State.RUNNING and row.lease_owner == queueing.WAITING,
         "interrupted": row.state == row.State.INTERRUPTED,
         "elapsed": elapsed,
         "rate": rate,
