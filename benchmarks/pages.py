@@ -36,7 +36,7 @@ def main() -> None:
         from cache_admin.adapters import adapter
         from cache_admin.keyspace import reports
         from cache_admin.keyspace.census import Census
-        from cache_admin.panels.base import panels
+        from cache_admin.panels.base import all_panels
 
         call_command("migrate", verbosity=0)
         client = Client()
@@ -51,7 +51,7 @@ def main() -> None:
                 raise SystemExit(f"{path}: {response.status_code}")
             return taken
 
-        pages = ["", "patterns/", "large-keys/", *(f"cards/{slug}/" for slug in panels.names())]
+        pages = ["", "patterns/", "large-keys/", *(f"cards/{panel.slug}/" for panel in all_panels())]
         for state in ("sampled", "complete census stored"):
             if state != "sampled":
                 for alias in ("default", "small"):
