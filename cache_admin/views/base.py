@@ -22,18 +22,12 @@ from cache_admin import conf
 from cache_admin.adapters import adapter, aliases
 from cache_admin.adapters.base import Adapter
 from cache_admin.exceptions import CacheAdminError, UnknownAlias
+from cache_admin.models import Cache
 
 log = logging.getLogger(__name__)
 
-PERMISSIONS = (
-    "view_cache",
-    "view_values",
-    "invalidate",
-    "invalidate_protected",
-    "change_keys",
-    "run_warmers",
-    "view_audit",
-)
+#: Codenames of all permissions of this package.
+PERMISSIONS = tuple(codename for codename, _name in Cache._meta.permissions)
 
 
 def is_fragment_request(request: HttpRequest) -> bool:
