@@ -10,6 +10,7 @@ from typing import Any
 from django.db.models import Model
 
 from cache_admin.caching.keys import clean_prefix, shorten, spell
+from cache_admin.caching.tags import tag_names
 
 _PLAIN = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 #: ``key=`` as users write it: a prefix, a template with ``{argument}`` fields, or a function of the arguments.
@@ -98,10 +99,8 @@ def tag_maker(
 ) -> Callable[[Mapping[str, Any], tuple[Any, ...], Mapping[str, Any]], tuple[str, ...]] | None:
     """A function from a call's arguments to its tags; ``None`` where there are none."""
     if callable(tags):
-        return lambda arguments, args, kwargs: tuple(dict.fromkeys(tags(*args, **kwargs)))
-    if isinstance(tags, str):
-        raise TypeError(f"tags is a list of tags: write tags=[{tags!r}].")
-    names = tuple(dict.fromkeys(tags))
+        return lambda arguments, args, kwargs: tag_names(tags(*args, **kwargs))
+    names = tag_names(tags)
     if not any("{" in name for name in names):
         return (lambda arguments, args, kwargs: names) if names else None
     return lambda arguments, args, kwargs: tuple(dict.fromkeys(name.format_map(arguments) for name in names))

@@ -90,6 +90,10 @@ class _Cached(Generic[P]):
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self if instance is None else Bound(self, instance)
 
+    def __reduce__(self) -> str:
+        # Copied and pickled as functions are: by name.
+        return self.__qualname__  # type: ignore[attr-defined, no-any-return]
+
     def __repr__(self) -> str:
         return f"<cached {self.owner.name}>"
 

@@ -79,7 +79,7 @@ def opened(found: Any) -> Entry | None:
     """
     if found is MISS:
         return None
-    if (type(found) is tuple or type(found) is list) and len(found) == _FIELDS and found[0] == MARK:
+    if type(found) in (tuple, list) and len(found) == _FIELDS and type(found[0]) is str and found[0] == MARK:
         _, as_of, fresh_until, seconds, tags, call, value = found
         return Entry(unpacked(value), as_of, fresh_until, seconds, tags, call)
     return Entry(unpacked(found))

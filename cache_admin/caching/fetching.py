@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing, suppress
@@ -24,7 +25,7 @@ from cache_admin.caching.locks import Lease, lock_key
 from cache_admin.caching.signals import computed
 from cache_admin.caching.storing import Do, Flow, Request, Rest, Ticket, read, release, stamp, store
 from cache_admin.caching.tags import stamps_in
-from cache_admin.caching.waiting import pause, turn
+from cache_admin.caching.waiting import LONGEST, pause, turn
 
 R = TypeVar("R")
 #: How often in a row the lock may be refused while nobody holds it, before the cache is taken for out of order.
@@ -174,10 +175,11 @@ def run(flow: Flow[R], alias: str) -> R:
             if isinstance(step, Do):
                 with explained(alias, step.args):
                     answer = getattr(cache, step.method)(*step.args)
-            elif step.event:
-                step.event.wait(step.seconds)  # type: ignore[call-arg]
+            elif isinstance(step.event, threading.Event):
+                step.event.wait(step.seconds)
             else:
-                time.sleep(step.seconds)
+                # Blocking code on an event loop's thread cannot wait for what a task of that loop will tell.
+                time.sleep(min(step.seconds, LONGEST))
 
 
 async def arun(flow: Flow[R], alias: str) -> R:

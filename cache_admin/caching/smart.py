@@ -16,7 +16,7 @@ from cache_admin.caching.fetching import afetch, arun, dropped, fetch, fresh_tic
 from cache_admin.caching.lazy import aevaluated, evaluated
 from cache_admin.caching.patterns import delete_matching
 from cache_admin.caching.storing import Do, Flow, Policy, Request, read, store
-from cache_admin.caching.tags import invalidate_tags, stamps_in, tag_key
+from cache_admin.caching.tags import invalidate_tags, stamps_in, tag_key, tag_names
 
 R = TypeVar("R")
 
@@ -95,7 +95,7 @@ class SmartCache:
         before its time, the sooner the longer it takes to compute. See :class:`~cache_admin.caching.storing.Policy`.
         """
         policy = self._policy(timeout, lock_timeout, stale, jitter, beta, wait, compress)
-        return fetch(Request(policy, key, tuple(tags)), fn)  # type: ignore[no-any-return]
+        return fetch(Request(policy, key, tag_names(tags)), fn)  # type: ignore[no-any-return]
 
     async def aget_or_set_with_lock(
         self,
@@ -115,7 +115,7 @@ class SmartCache:
         in a thread."""
         policy = self._policy(timeout, lock_timeout, stale, jitter, beta, wait, compress)
         compute: Any = fn if iscoroutinefunction(fn) else sync_to_async(fn)
-        return await afetch(Request(policy, key, tuple(tags)), compute)  # type: ignore[no-any-return]
+        return await afetch(Request(policy, key, tag_names(tags)), compute)  # type: ignore[no-any-return]
 
     def get_many_with_fallback(
         self,
@@ -206,7 +206,7 @@ class SmartCache:
             yield Do("set", (key, packing.pack(value) if packing else value, timeout))
             return
         seconds = caches[self.alias].default_timeout if timeout is DEFAULT_TIMEOUT else timeout
-        request = Request(Policy(seconds, self.alias, compress=packing), key, tuple(dict.fromkeys(tags)))
+        request = Request(Policy(seconds, self.alias, compress=packing), key, tag_names(tags))
         ticket = yield from fresh_ticket(request)
         yield from store(request, ticket, value, time.time(), 0.0)
 

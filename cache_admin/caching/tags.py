@@ -33,6 +33,13 @@ def tag_key(tag: str) -> str:
     return join(FAMILY, (clean_prefix(tag),))
 
 
+def tag_names(tags: Iterable[str]) -> tuple[str, ...]:
+    """Tags, each once. ``TypeError`` for one string in place of a list."""
+    if isinstance(tags, str):
+        raise TypeError(f"tags is a list of tags: write tags=[{tags!r}].")
+    return tuple(dict.fromkeys(tags))
+
+
 def new_stamp() -> int:
     """A stamp that no tag ever had: fits into 63 bits, as servers' integers do."""
     return time.time_ns() >> _RANDOM_BITS << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
+import pickle
 import time
 from collections.abc import Callable
 from typing import Any
@@ -364,3 +366,13 @@ def test_arguments_that_python_calls_equal_stay_apart(local: str, pair: tuple[An
         return repr(value)
 
     assert [work(value) for value in (*pair, *pair)] == [repr(value) for value in (*pair, *pair)]
+
+
+@cache_result(60, alias="locmem")
+def at_top(value: int) -> int:
+    return value
+
+
+def test_a_cached_function_is_copied_and_pickled_by_name() -> None:
+    assert pickle.loads(pickle.dumps(at_top)) is at_top
+    assert copy.deepcopy({"f": at_top})["f"] is at_top

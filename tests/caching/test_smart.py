@@ -317,3 +317,38 @@ def test_entries_say_their_age(local: str) -> None:
     assert before <= entry.as_of <= time.time() - 0.05
     assert 0.05 <= entry.seconds < 1
     assert until(None) is None
+
+
+def test_blocking_code_on_an_event_loop_waits_as_long_as_it_was_told(kind: str) -> None:
+    smart = SmartCache(kind)
+    caches[kind].add("k:lock", 1, 30)
+
+    async def both() -> list[str]:
+        async def compute() -> str:
+            return "task"
+
+        task = asyncio.create_task(smart.aget_or_set_with_lock("k", compute, 60, wait=1))
+        await asyncio.sleep(0.2)
+        blocking = smart.get_or_set_with_lock("k", lambda: "blocking", 60, wait=0.2)
+        return [blocking, await task]
+
+    assert asyncio.run(both()) == ["blocking", "blocking"]
+
+
+def test_a_tag_named_twice_is_one(local: str) -> None:
+    smart = SmartCache(local)
+    smart.get_or_set_with_lock("k", lambda: "v", 60, tags=["t", "t"])
+    assert smart.get("k") == "v"
+    with pytest.raises(TypeError, match=r"write tags=\['t'\]"):
+        smart.set("k", "v", 60, tags="t")
+
+
+def test_values_that_look_like_an_envelope_are_values(local: str) -> None:
+    class Odd(list):  # type: ignore[type-arg]
+        def __eq__(self, other: object) -> bool:
+            raise RuntimeError("compared")
+
+        __hash__ = None  # type: ignore[assignment]
+
+    assert opened((Odd(), 1, 2, 3, 4, 5, 6)).as_of is None
+    assert opened(("cache_admin:1", 1)).value == ("cache_admin:1", 1)
