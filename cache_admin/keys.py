@@ -88,8 +88,8 @@ def _glob_regex(glob: bytes) -> bytes:
         elif char == b"?":
             parts[-1].append(b".")
         elif char == b"[":
-            piece, i = _class_regex(glob, i + 1)
-            parts[-1].append(piece)
+            members, i = _class_members(glob, i + 1)
+            parts[-1].append(b"[" + b"".join(b"\\x%02x" % member for member in members) + b"]" if members else b"(?!)")
             continue
         elif char == b"\\" and i + 1 < len(glob):
             i += 1
@@ -104,8 +104,9 @@ def _glob_regex(glob: bytes) -> bytes:
     return pieces[0] + middle + b".*" + pieces[-1]
 
 
-def _class_regex(glob: bytes, i: int) -> tuple[bytes, int]:
-    """The character class that opens before ``i``, as the server reads it, and the index behind it."""
+def _class_members(glob: bytes, i: int) -> tuple[list[int], int]:
+    """The bytes that match the character class that opens before ``i``, as the server reads it, and the index behind
+    it."""
     negate = glob[i : i + 1] == b"^"
     i += negate
     members: set[int] = set()
@@ -114,22 +115,51 @@ def _class_regex(glob: bytes, i: int) -> tuple[bytes, int]:
             members.add(glob[i + 1])
             i += 2
         elif glob[i + 1 : i + 2] == b"-" and i + 2 < len(glob):
-            low, high = sorted((_signed(glob[i]), _signed(glob[i + 2])))
-            members.update(byte % 256 for byte in range(low, high + 1))
+            low, high = sorted((glob[i], glob[i + 2]))
+            members.update(range(low, high + 1))
             i += 3
         else:
             members.add(glob[i])
             i += 1
-    if negate:
-        members = set(range(256)) - members
-    if not members:
-        return b"(?!)", i + 1
-    return b"[" + b"".join(b"\\x%02x" % member for member in sorted(members)) + b"]", i + 1
+    return sorted(set(range(256)) - members if negate else members), i + 1
 
 
-def _signed(byte: int) -> int:
-    """The server orders bytes as C's ``char``, which is signed on x86: the parts of é come before all ASCII."""
-    return byte if byte < 128 else byte - 256
+def globs_meet(first: bytes, second: bytes) -> bool:
+    """Whether some name matches both globs. Takes time and space in proportion to the product of their lengths."""
+    a, b = _tokens(first), _tokens(second)
+    meet = [[False] * (len(b) + 1) for _ in range(len(a) + 1)]  # what begins at these tokens
+    for i in range(len(a), -1, -1):
+        for j in range(len(b), -1, -1):
+            one, other = (a[i] if i < len(a) else _END), (b[j] if j < len(b) else _END)
+            if one is None:  # a star ends here, or takes what the other side begins with
+                meet[i][j] = meet[i + 1][j] or (j < len(b) and meet[i][j + 1])
+            elif other is None:
+                meet[i][j] = meet[i][j + 1] or (i < len(a) and meet[i + 1][j])
+            else:
+                meet[i][j] = one is other is _END or (not one.isdisjoint(other) and meet[i + 1][j + 1])
+    return meet[0][0]
+
+
+_END: frozenset[int] = frozenset()
+
+
+def _tokens(glob: bytes) -> list[frozenset[int] | None]:
+    """What each place of a glob matches: a set of bytes, or ``None`` for a star."""
+    tokens: list[frozenset[int] | None] = []
+    i = 0
+    while i < len(glob):
+        char = glob[i]
+        if char == ord("["):
+            members, i = _class_members(glob, i + 1)
+            tokens.append(frozenset(members))
+            continue
+        i += char == ord("\\") and i + 1 < len(glob)
+        if char == ord("*"):
+            tokens.append(None)
+        else:
+            tokens.append(frozenset(range(256)) if char == ord("?") else frozenset(glob[i : i + 1]))
+        i += 1
+    return tokens
 
 
 def show(raw: bytes) -> str:

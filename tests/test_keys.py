@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import redis
 from django.core.cache import caches
 from hypothesis import HealthCheck, given, settings
@@ -30,6 +31,43 @@ def test_escaped_name_matches_only_itself_on_the_server(raw: redis.Redis, name: 
     raw.flushall()
     raw.mset({name: 1, other: 1})
     assert raw.scan(match=keys.escape_glob(name), count=10)[1] == [name]
+
+
+@given(name=glob_bytes, glob=glob_bytes)
+def test_a_glob_meets_a_name_that_it_matches_and_no_other(name: bytes, glob: bytes) -> None:
+    assert keys.globs_meet(glob, keys.escape_glob(name)) is bool(keys.compile_glob(glob)(name))
+
+
+@given(name=st.binary(max_size=12), data=st.data())
+def test_two_globs_that_match_one_name_meet(name: bytes, data: st.DataObject) -> None:
+    def loosened() -> bytes:
+        pieces = [
+            data.draw(st.sampled_from([keys.escape_glob(name[i : i + 1]), b"?", b"*", b"**"])) for i in range(len(name))
+        ]
+        return b"".join(pieces)
+
+    assert keys.globs_meet(loosened(), loosened())
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "meet"),
+    [
+        (b"product:*", b"product:7:reviews", True),
+        (b"product:*", b"*:reviews", True),
+        (b"product:*", b"products", False),
+        (b"a*b", b"*c", False),
+        (b"*", b"", True),
+        (b"a[1-3]", b"a[3-5]", True),
+        (b"a[1-3]", b"a[^1-3]", False),
+        (b"user\\*", b"user7", False),
+        (b"user\\*", b"user?", True),
+        (b"a*" * 12, b"b*" * 12, False),
+        (b"", b"", True),
+        (b"[", b"[", False),
+    ],
+)
+def test_globs_that_meet(first: bytes, second: bytes, meet: bool) -> None:
+    assert keys.globs_meet(first, second) is keys.globs_meet(second, first) is meet
 
 
 @given(st.binary())
