@@ -19,6 +19,7 @@ from django.db.models import Model
 from django.utils.translation import gettext as _
 
 from cache_admin.adapters import adapter
+from cache_admin.caching.fragments import fragment_glob
 from cache_admin.caching.invalidation import Rule, cache_invalidator
 from cache_admin.caching.keys import spell
 from cache_admin.caching.pages import places
@@ -27,13 +28,10 @@ from cache_admin.caching.relations import family, tag_of
 from cache_admin.caching.rules import Values
 from cache_admin.caching.tags import tag_key
 from cache_admin.exceptions import InvalidPattern, Unsupported
-from cache_admin.keys import escape_glob
 from cache_admin.operations import customers, purge
 from cache_admin.operations.base import Plan
 from cache_admin.operations.runner import User
 from cache_admin.operations.targets import Meant, Target
-
-_MD5_DIGITS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +61,8 @@ def meant(alias: str, meaning: Meaning) -> Meant:
     Raises :class:`InvalidPattern` for what is no such thing, :class:`Unsupported` where the alias can neither list its
     keys nor tell them by name.
     """
+    if not meaning.text:
+        raise InvalidPattern(_("Nothing is chosen. Type what is to be invalidated."))
     found = KINDS[meaning.kind](alias, meaning)
     globs = [target for target in found.targets if target.meaning == "glob"]
     if not globs or can_list(alias):
@@ -94,9 +94,7 @@ def _fragment(alias: str, meaning: Meaning) -> Meant:
     if meaning.more:
         key = make_template_fragment_key(meaning.text, meaning.more)
         return Meant(_("one version of the fragment %s") % meaning.text, (Target.literal(key),))
-    head = make_template_fragment_key(meaning.text)[:-_MD5_DIGITS]
-    glob = escape_glob(head.encode("utf-8", "surrogatepass")).decode("utf-8", "replace") + "?" * _MD5_DIGITS
-    return Meant(_("the fragment %s") % meaning.text, (Target.glob(glob),))
+    return Meant(_("the fragment %s") % meaning.text, (Target.glob(fragment_glob(meaning.text)),))
 
 
 def _tag(alias: str, meaning: Meaning) -> Meant:

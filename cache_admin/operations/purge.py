@@ -61,7 +61,7 @@ def plan(
     meant = targets if isinstance(targets, Meant) else Meant("", tuple(targets))
     _check(meant.targets, user, over, include_protected)
     cache = adapter(alias)
-    selection = Selection(meant.targets, cache.codec, may_be_empty=bool(meant.tags or meant.urls))
+    selection = Selection(meant.targets, cache.codec, may_be_empty=bool(meant.named))
     found = look(cache, selection, include_protected=include_protected, budget=budget_ms / 1000)
     params: dict[str, Any] = {
         "targets": [target.to_json() for target in selection.targets],

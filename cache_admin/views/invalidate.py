@@ -16,12 +16,12 @@ from django.utils.translation import gettext_lazy
 from cache_admin import keys
 from cache_admin.exceptions import CacheAdminError, InvalidPattern, OperationConflict, StalePlan
 from cache_admin.keyspace import patterns
-from cache_admin.operations import confirmation, purge, runner
+from cache_admin.operations import confirmation, meaning, purge, runner
 from cache_admin.operations.base import Plan
 from cache_admin.operations.targets import Target
 from cache_admin.views.base import CacheView
 
-KINDS = ("template", "glob", "literal", "alias")
+KINDS = ("template", "glob", "literal", "alias", *meaning.KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,14 @@ class Wish:
         make = Target.glob if self.kind == "glob" else Target.literal
         return [make(line) for line in self.lines()]
 
+    def plan(self, alias: str, user: User, host: str, **options: Any) -> Plan:
+        """What it would do in one alias; ``host`` is the site's. Raises what planning raises."""
+        options |= {"over": self.over(), "include_protected": self.protected}
+        if self.kind in meaning.KINDS:
+            text, *more = [line.strip() for line in self.lines()]
+            return meaning.plan(alias, meaning.Meaning(self.kind, text, tuple(more), host), user, **options)
+        return purge.plan(alias, self.targets(), user, **options)
+
     def over(self) -> int | None:
         """Seconds over which to expire, ``None`` for now. Raises :class:`InvalidPattern`."""
         if not self.spread:
@@ -117,8 +125,7 @@ class InvalidateView(CacheView):
         if wish.empty:
             return None, ""
         try:
-            over = wish.over()
-            plan = purge.plan(self.cache.alias, wish.targets(), self.user, over=over, include_protected=wish.protected)
+            plan = wish.plan(self.cache.alias, self.user, self.request.get_host())
         except (CacheAdminError, PermissionDenied) as error:
             return None, str(error)
         return plan, ""

@@ -12,6 +12,7 @@ from cache_admin.views.invalidate import Invalidate, InvalidateConfirm, Invalida
 from cache_admin.views.key import Key, KeyChange
 from cache_admin.views.keys import Keys
 from cache_admin.views.large_keys import LargeKeys
+from cache_admin.views.meaning import Meaning, MeaningConfirm, MeaningPreview, MeaningStarted
 from cache_admin.views.operation import OperationCancel, OperationPage, OperationProgress, OperationResume
 from cache_admin.views.operations import Operations, OperationsExport
 from cache_admin.views.overview import Overview
@@ -20,6 +21,10 @@ from cache_admin.views.patterns import Pattern, Patterns, PatternsExport
 ROUTES: list[tuple[str, type[CacheView], str]] = [
     ("", Overview, "cache_changelist"),
     ("find/", Find, "find"),
+    ("invalidate/", Meaning, "meaning"),
+    ("invalidate/preview/", MeaningPreview, "meaning_preview"),
+    ("invalidate/confirm/", MeaningConfirm, "meaning_confirm"),
+    ("invalidate/started/", MeaningStarted, "meaning_started"),
     ("alias/<cache_alias:alias>/", Dashboard, "dashboard"),
     ("alias/<cache_alias:alias>/cards/<slug:slug>/", Card, "card"),
     ("alias/<cache_alias:alias>/find/", FindIn, "find_in"),
