@@ -11,25 +11,42 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
 
-from cache_admin.adapters.errors import judge
 from cache_admin.exceptions import CacheAdminError, Unavailable
 
 from .conftest import PASSWORD, MakeAlias, StartServer, failure, free_port
 
 pytestmark = pytest.mark.servers
+VALID = "20200101000000Z", "20990101000000Z"
+AUTHORITY = """
+[ca]
+default_ca = here
+[here]
+database = index
+new_certs_dir = .
+rand_serial = yes
+default_md = sha256
+policy = any
+[any]
+commonName = supplied
+"""
 
 
 class TestTls:
     @pytest.fixture
-    def certificate(self, tmp_path: Path) -> Path:
+    def certificate(self, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+        """Key and self-signed certificate of "elsewhere"; the parameter is from when to when it is valid."""
         if not shutil.which("openssl"):
             pytest.skip("needs openssl")
-        command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=elsewhere"
+        begin, end = getattr(request, "param", VALID)
+        (tmp_path / "ca.cnf").write_text(AUTHORITY)
+        (tmp_path / "index").touch()
+        ask = "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=elsewhere -keyout key.pem -out ask.pem"
+        sign = f"ca -batch -selfsign -notext -config ca.cnf -keyfile key.pem -in ask.pem -startdate {begin}"
+        for command in (ask, f"{sign} -enddate {end} -out c.pem"):
+            subprocess.run(["openssl", *command.split()], cwd=tmp_path, check=True, capture_output=True)
         pem = tmp_path / "both.pem"
-        subprocess.run([*command.split(), "-keyout", pem, "-out", tmp_path / "c.pem"], check=True, capture_output=True)
-        pem.write_bytes(pem.read_bytes() + (tmp_path / "c.pem").read_bytes())
+        pem.write_bytes((tmp_path / "key.pem").read_bytes() + (tmp_path / "c.pem").read_bytes())
         return pem
 
     @pytest.fixture
@@ -64,12 +81,20 @@ class TestTls:
         trusted = make_alias(location, timeout=2, ssl_ca_certs=str(certificate))
         assert "certificate is for another" in str(failure(trusted.count, Unavailable))
 
-    def test_an_expired_certificate_is_named_in_words(self) -> None:
-        cause = ssl.SSLCertVerificationError("certificate verify failed")
-        cause.verify_code = 10
-        error = redis.ConnectionError(f"Error 1 connecting with {PASSWORD}")
-        error.__context__ = cause
-        assert "its certificate has expired" in str(judge(error).error("mine", 0))
+    @pytest.mark.parametrize(
+        ("certificate", "words"),
+        [
+            (("20200101000000Z", "20210101000000Z"), "its certificate has expired"),
+            (("20980101000000Z", "20990101000000Z"), "its certificate is not valid yet"),
+        ],
+        indirect=["certificate"],
+    )
+    def test_a_certificate_out_of_its_time_is_named_in_words(
+        self, make_alias: MakeAlias, tls_port: int, certificate: Path, words: str
+    ) -> None:
+        location = f"rediss://:{PASSWORD}@127.0.0.1:{tls_port}/0"
+        it = make_alias(location, timeout=2, ssl_ca_certs=str(certificate), ssl_check_hostname=False)
+        assert words in str(failure(it.count, Unavailable))
 
     def test_tls_to_a_plain_port(self, start: StartServer, make_alias: MakeAlias) -> None:
         port = free_port()
