@@ -41,9 +41,9 @@ format: $(VENV)/installed-dev ## Put code and templates into the house style
 	@$(BIN)/ruff format
 	@find templates example_project -name '*.html' -exec $(BIN)/djade --target-version 5.2 {} +
 
-bench: $(VENV)/installed-test ## Measure speed, each figure as a ratio of one run
-	@set -e; for script in $$(grep -l '^def main(' benchmarks/*.py); do \
-	  echo "== $$script"; PYTHONPATH=.:example_project $(BIN)/python $$script; done
+BENCHMARKS ?= census sample pages purge cached_function invalidation warming middleware
+bench: $(VENV)/installed-test ## Measure speed, each figure as a ratio of one run; BENCHMARKS="census" runs one
+	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name; done
 
 docs: $(VENV)/installed-docs ## Build the documentation into docs/_build
 	@$(BIN)/python -m sphinx --quiet --fail-on-warning docs docs/_build

@@ -21,14 +21,14 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=1_000_000)
     parser.add_argument("--repeat", type=int, default=15)
     options = parser.parse_args()
-    from benchmarks.keyspace_data import fill
     from embedded import running
+
+    from benchmarks.keyspace_data import fill
 
     with running() as small, running() as big:
         site_for({"default": big.url, "small": small.url})
-        print(
-            f"filled {SMALL} and {options.n} keys in {fill(small.url, SMALL) + fill(big.url, options.n, shrink=8):.0f} s"
-        )
+        seconds = fill(small.url, SMALL) + fill(big.url, options.n, shrink=8)
+        print(f"filled {SMALL} and {options.n} keys in {seconds:.0f} s")
         from django.contrib.auth.models import User
         from django.core.management import call_command
         from django.test import Client
@@ -40,7 +40,7 @@ def main() -> None:
 
         call_command("migrate", verbosity=0)
         client = Client()
-        client.force_login(User.objects.create_superuser("admin", password="admin"))  # noqa: S106
+        client.force_login(User.objects.create_superuser("admin", password="admin"))
         base = "/admin/cache_admin/cache/alias"
 
         def milliseconds(path: str) -> float:
