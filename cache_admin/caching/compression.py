@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.cache.backends.redis import RedisSerializer
-from django.utils.translation import gettext as _
 
 from cache_admin.exceptions import Unsupported
 
@@ -79,8 +78,8 @@ def explained(alias: str, args: object) -> Iterator[None]:
     except TypeError as error:
         if not _holds_packed(args):
             raise
-        text = _("%(alias)s: its serializer takes no compressed values. Use the COMPRESSOR of the alias instead.")
-        raise Unsupported(text % {"alias": alias}) from error
+        text = f"{alias}: its serializer takes no compressed values. Use the COMPRESSOR of the alias instead."
+        raise Unsupported(text) from error
 
 
 def _holds_packed(value: object) -> bool:
@@ -90,14 +89,15 @@ def _holds_packed(value: object) -> bool:
 
 
 def _functions(codec: str) -> tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]:
+    # Decorators come here before the apps are loaded, when nothing can be translated.
     if codec == "zlib":
         return zlib.compress, zlib.decompress
     modules = {"zstd": "zstandard", "lz4": "lz4.frame"}
     try:
         module = importlib.import_module(modules[codec])
     except KeyError:
-        raise Unsupported(_("There is no compression %(codec)r; known: zlib, zstd, lz4.") % {"codec": codec}) from None
+        raise Unsupported(f"There is no compression {codec!r}; known: zlib, zstd, lz4.") from None
     except ImportError:
-        text = _("Compression with %(codec)s needs the package %(package)s.")
-        raise Unsupported(text % {"codec": codec, "package": modules[codec].partition(".")[0]}) from None
+        package = modules[codec].partition(".")[0]
+        raise Unsupported(f"Compression with {codec} needs the package {package}.") from None
     return module.compress, module.decompress
