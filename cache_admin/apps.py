@@ -1,9 +1,10 @@
-"""Start-up: register the system checks, nothing else."""
+"""Start-up: register the system checks, discover ``<app>/caching.py``, listen for cached querysets, nothing else."""
 
 from __future__ import annotations
 
 from django.apps import AppConfig
 from django.core import checks as django_checks
+from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
 
@@ -14,5 +15,8 @@ class CacheAdminConfig(AppConfig):
 
     def ready(self) -> None:
         from cache_admin import checks
+        from cache_admin.caching.querysets import listen
 
         django_checks.register(checks.check_all, "cache_admin")
+        listen()
+        autodiscover_modules("caching")

@@ -91,3 +91,12 @@ def after_commit(using: str, collect: Callable[[dict[Rule, Collected]], None], d
         known[stack] = weakref.ref(waiting)
         transaction.on_commit(waiting, using=using, robust=True)
     collect(waiting.work)
+
+
+def pending(using: str, kind: str) -> set[str]:
+    """What the running transaction will drop of a kind (``"tags"``), if it is committed."""
+    connection = connections[using]
+    if not connection.in_atomic_block or connection not in _waiting:
+        return set()
+    alive = [one for ref in _waiting[connection].values() if (one := ref()) is not None]
+    return {text for one in alive for collected in one.work.values() for text in collected.texts.get(kind, ())}

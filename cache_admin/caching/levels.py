@@ -54,8 +54,8 @@ def cache_headers(
 
     ``browser`` is ``max-age``, 0 for "ask every time"; ``proxy`` is ``s-maxage``; for ``stale`` seconds more, either
     may show it while it asks again or the site fails. ``tags`` are surrogate keys, so that invalidation rules with
-    these tags purge it from proxies. A response that sets a cookie, varies on cookies or says ``private`` or ``no-store`` is
-    one visitor's own: no proxy is told to keep it, whatever ``proxy`` says.
+    these tags purge it from proxies. A response that sets a cookie, varies on cookies or says ``private`` or
+    ``no-store`` is one visitor's own: no proxy is told to keep it, whatever ``proxy`` says.
     """
     own = _is_of_one_visitor(response)
     says: dict[str, Any] = {"private": True} if own else {"public": True} if proxy else {}

@@ -203,6 +203,7 @@ def _do(job: _Job) -> None:
     try:
         purgers.get(job.name).purge(job.urls, job.tags)
     except Exception as error:
+        logger.warning("Purger %s failed: %s: %s", job.name, type(error).__name__, error)
         _failed(job, error)
         return
     _count(job.name, purged=len(job.urls) + len(job.tags))
@@ -211,7 +212,6 @@ def _do(job: _Job) -> None:
 def _failed(job: _Job, error: Exception) -> None:
     attempt = job.attempt + 1
     if attempt < len(ATTEMPTS):
-        logger.warning("Purger %s failed (%s: %s); trying again", job.name, type(error).__name__, error)
         _count(job.name, retried=1, error=f"{type(error).__name__}: {error}")
         _put(replace(job, due=time.monotonic() + ATTEMPTS[attempt], attempt=attempt))
     else:

@@ -94,6 +94,15 @@ def report(model: type[Model], pks: Sequence[Any], using: str) -> None:
         _note(using, known, [convert(pk) for pk in pks])
 
 
+def report_all(rule: Rule, using: str) -> None:
+    """Any row may have changed; for a rule whose texts name no field."""
+
+    def collect(work: Work) -> None:
+        work.setdefault(rule, Collected()).fill(rule, {})
+
+    after_commit(using, collect, drop)
+
+
 def _made(sender: type[Model], instance: Model, **kwargs: object) -> None:
     remember(instance, _columns[sender])
 

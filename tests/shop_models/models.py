@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from cache_admin.caching.querysets import CachedManager, CachedQuerySet
+
 
 class Brand(models.Model):
     name = models.CharField(max_length=50, unique=True)
@@ -50,3 +52,41 @@ class Review(models.Model):
 
 class Unrelated(models.Model):
     name = models.CharField(max_length=50, default="")
+
+
+class Shelf(models.Model):
+    name = models.CharField(max_length=50)
+
+
+class Author(models.Model):
+    name = models.CharField(max_length=50)
+
+
+class Book(models.Model):
+    """Its rows are kept; it is related to shelves, authors and pages."""
+
+    title = models.CharField(max_length=50)
+    price = models.IntegerField(default=0)
+    data = models.JSONField(default=dict)
+    shelf = models.ForeignKey(Shelf, null=True, on_delete=models.CASCADE, related_name="books")
+    authors = models.ManyToManyField(Author, related_name="books")
+
+    objects = CachedManager()
+
+
+class Page(models.Model):
+    book = models.ForeignKey(Book, on_delete=models.CASCADE)
+    number = models.IntegerField(default=1)
+
+    objects = CachedQuerySet.as_manager()
+
+
+class Word(models.Model):
+    """Two steps from a kept model, so nobody listens to it by itself."""
+
+    page = models.ForeignKey(Page, on_delete=models.CASCADE, related_name="words")
+    ink = models.ForeignKey("Ink", null=True, on_delete=models.CASCADE)
+
+
+class Ink(models.Model):
+    colour = models.CharField(max_length=50)
