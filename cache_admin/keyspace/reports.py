@@ -43,17 +43,20 @@ _memories: defaultdict[str, _Memory] = defaultdict(_Memory)
 _memories_lock = threading.Lock()
 
 
-def current(alias: str) -> Report:
+def current(alias: str, *, after: float = 0.0) -> Report:
     """The newest complete census of the last day if there is one, else a sample at most ``SAMPLE_SECONDS`` old.
+
+    What began before ``after`` (Unix time) does not count.
 
     Raises :class:`UnknownAlias`, and what reading the server raises when a sample is needed.
     """
     memory = _memory(alias)
     with memory.lock:
         stored = _latest(alias, memory)
-        if stored and stored.complete and time.time() - stored.started < STORED_SECONDS:
+        if stored and stored.complete and stored.started >= max(after, time.time() - STORED_SECONDS):
             return stored
-        if memory.sample is None or time.monotonic() - memory.sampled > SAMPLE_SECONDS:
+        old = time.monotonic() - memory.sampled > SAMPLE_SECONDS
+        if old or memory.sample is None or memory.sample.started < after:
             memory.sample = sample(adapter(alias), conf.current().SAMPLE_MILLISECONDS)
             memory.sampled = time.monotonic()
         return memory.sample
