@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
 import redis
 from django.contrib.auth.models import Permission, User
 from django.core.cache import caches
+from django.http import HttpRequest, HttpResponse
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
@@ -78,9 +79,21 @@ def staff(transactional_db: None) -> User:
     return user
 
 
+def strict_policy(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Middleware: the strictest policy a site may have. What the browser blocks by it fails the test."""
+
+    def respond(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        response["Content-Security-Policy"] = "default-src 'self'; base-uri 'none'; form-action 'self'"
+        return response
+
+    return respond
+
+
 @pytest.fixture
 def operator(browser: Browser, live_server: LiveServer, staff: User, client, settings) -> Iterator[Operator]:
     settings.CACHE_ADMIN = {"RUNNER": "thread", "REFRESH_SECONDS": 1}
+    settings.MIDDLEWARE = ["tests.browser.conftest.strict_policy", *settings.MIDDLEWARE]
     client.force_login(staff)
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}])
@@ -88,6 +101,7 @@ def operator(browser: Browser, live_server: LiveServer, staff: User, client, set
     page.set_default_timeout(15_000)
     operator = Operator(page, live_server.url)
     page.on("pageerror", lambda error: operator.errors.append(str(error)))
+    page.on("console", lambda said: "Security Policy" in said.text and operator.errors.append(said.text))
     page.goto(f"{live_server.url}/admin/")
     yield operator
     context.close()

@@ -8,6 +8,8 @@ import signal
 import pytest
 import redis
 from axe_playwright_python.sync_playwright import Axe
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from embedded import Server
 from playwright.sync_api import expect
 
@@ -33,6 +35,31 @@ def test_page_stays_usable_while_the_server_is_silent_and_recovers(
     finally:
         os.kill(server.process.pid, signal.SIGCONT)
     expect(operator.page.locator("main")).not_to_contain_text("not answering", timeout=15_000)
+
+
+def test_a_permission_taken_away_is_told_and_the_page_keeps_what_it_shows(
+    operator: Operator, shop: redis.Redis, staff: User
+) -> None:
+    operator.page.goto(f"{operator.base}{HOME}alias/default/")
+    memory = operator.page.locator("#ca-card-memory")
+    expect(memory).to_contain_text("B", timeout=10_000)
+    staff.user_permissions.clear()
+    expect(operator.page.locator("#ca-notice")).to_contain_text("permission cache_admin.view_cache", timeout=10_000)
+    expect(memory).to_contain_text("B")
+
+
+def test_a_page_with_an_old_token_asks_to_be_reloaded(operator: Operator, shop: redis.Redis) -> None:
+    operator.page.goto(f"{operator.base}{HOME}alias/default/invalidate/")
+    operator.page.context.clear_cookies(name="csrftoken")
+    operator.page.get_by_label("Glob or key").fill("product:*")
+    expect(operator.page.locator("#ca-notice")).to_contain_text("out of date", timeout=10_000)
+
+
+def test_an_expired_session_sends_the_whole_page_to_the_login(operator: Operator, shop: redis.Redis) -> None:
+    operator.page.goto(f"{operator.base}{HOME}alias/default/")
+    Session.objects.all().delete()
+    operator.page.wait_for_url("**/admin/login/?next=*", timeout=10_000)
+    assert operator.page.url.endswith("alias%2Fdefault%2F")
 
 
 def test_keyboard_reaches_search_and_rows(operator: Operator, shop: redis.Redis) -> None:
@@ -65,5 +92,4 @@ def test_pages_pass_the_accessibility_rules(operator: Operator, shop: redis.Redi
         operator.page.wait_for_timeout(600)
         results = Axe().run(operator.page, context=".ca", options={"runOnly": ["wcag2a", "wcag2aa"]})
         found += [(path, v["id"], v["nodes"][0]["html"][:160]) for v in results.response["violations"]]
-    print(*found, sep="\n")
     assert not found
