@@ -26,6 +26,7 @@ class Cache(models.Model):
             ("invalidate_protected", _("Can invalidate protected keys: sessions, locks, throttles, queues")),
             ("change_keys", _("Can change the expiry of keys")),
             ("run_warmers", _("Can run warmers")),
+            ("recompute", _("Can compute a cached value anew to compare it")),
             ("view_audit", _("Can see who changed what")),
         ]
         verbose_name = _("cache")

@@ -25,6 +25,7 @@ CATCH_ALL = {
     "caching/warming.py": "a failing warmer never stops the others",
     "adapters/fallback.py": "a cache of any make raises what it likes; translated",
     "operations/driving.py": "a failing operation ends as failed, not the process",
+    "operations/recompute.py": "the function of a project fails as it likes; told in words",
     "operations/runner.py": "a failing operation ends as failed, not the process",
     "operations/queueing.py": "a queue of any make raises what it likes; the operation is interrupted and says so",
     "panels/base.py": "a card fails alone",

@@ -1,10 +1,9 @@
 """What one cache can tell and do: the contract of all adapters, and the facts that cross their border.
 
-An adapter stands in front of one alias of ``settings.CACHES``. It speaks raw keys (``bytes``) and frozen
-dataclasses, raises only this
-package's exceptions, and uses its own short-timed connections, never the host project's. What a kind of cache cannot
-do is said twice:
-by a capability flag, which screens ask, and by :class:`~cache_admin.exceptions.Unsupported`, which a call raises.
+An adapter stands in front of one alias of ``settings.CACHES``. It speaks raw keys (``bytes``) and frozen dataclasses,
+raises only this package's exceptions, and uses its own short-timed connections, never the host project's. What a kind
+of cache cannot do is said twice: by a capability flag, which screens ask, and by
+:class:`~cache_admin.exceptions.Unsupported`, which a call raises.
 
 A subclass overrides what it supports. ``tests/adapters/contract.py`` is the contract as tests; a new adapter's test
 includes it.
@@ -110,8 +109,7 @@ class MeasuredPage:
 
     ``probes`` answers the keys asked for on the page before, and on the last page those asked for on it as well; a key
     whose expiry we may not ask is left out. ``busy`` is the seconds the page kept the server and
-    the wire occupied,
-    an upper bound of the server's own time.
+    the wire occupied, an upper bound of the server's own time.
     """
 
     cursor: int
@@ -145,8 +143,7 @@ class KeyInfo:
 
 @dataclass(frozen=True, slots=True)
 class RawValue:
-    """A window on a stored value, exactly as stored. Strings: ``data``. Collections: ``entries``, each a tuple of
-    bytes.
+    """A window on a stored value, exactly as stored. Strings: ``data``. Collections: ``entries``, tuples of bytes.
 
     Entries are ``(item,)`` for lists and sets, ``(field, value)`` for hashes, ``(member, score)`` for sorted sets,
     ``(id, field, value, field, value ...)`` for streams.
@@ -270,6 +267,10 @@ class Adapter:
     def read(self, raw: bytes, *, start: int = 0, limit: int = 65_536, entries: int = 100) -> RawValue:
         """At most ``limit`` bytes from ``start`` of a string, or ``entries`` entries (each cut to ``limit`` bytes)
         of a collection."""
+        raise self._unsupported(_("show stored values"))
+
+    def encode(self, value: object) -> bytes:
+        """A value as the alias would store it; stores nothing. Raises what the project's serializer raises."""
         raise self._unsupported(_("show stored values"))
 
     def exists(self, key: str) -> bool:

@@ -62,6 +62,11 @@ class DjangoRedisAdapter(RedisAdapter):
         client = cache.client
         return Storage(_name(client._serializer), _name(client._compressor), isinstance(client, HerdClient))
 
+    def encode(self, value: object) -> bytes:
+        cache: Any = self.cache
+        stored = cache.client.encode(value)
+        return stored if isinstance(stored, bytes) else str(stored).encode()
+
 
 @dataclass(slots=True)
 class ManyServersAdapter(FallbackAdapter):

@@ -108,6 +108,11 @@ class RedisAdapter(Adapter):
         with self._link() as link:
             return Look(link, self._count_probes, raw).window(max(0, start), max(1, limit), max(1, entries))
 
+    def encode(self, value: object) -> bytes:
+        cache: Any = self.cache
+        stored = cache._cache._serializer.dumps(value)
+        return stored if isinstance(stored, bytes) else str(stored).encode()
+
     def exists(self, key: str) -> bool:
         with self._link() as link:
             found = bool(link.call(b"EXISTS", self.codec.raw(key)))

@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from cache_admin.adapters import adapter
 from cache_admin.caching.fragments import fragment_glob
 from cache_admin.caching.invalidation import Rule, cache_invalidator
-from cache_admin.caching.keys import spell
+from cache_admin.caching.keys import clean_prefix, spell
 from cache_admin.caching.pages import places
 from cache_admin.caching.patterns import can_list
 from cache_admin.caching.relations import family, tag_of
@@ -32,6 +32,9 @@ from cache_admin.operations import customers, purge
 from cache_admin.operations.base import Plan
 from cache_admin.operations.runner import User
 from cache_admin.operations.targets import Meant, Target
+
+#: What the keys of ``cache_include`` and ``cached_value`` begin with, see :mod:`cache_admin.templatetags`.
+PART_KINDS = ("include", "value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,10 @@ def _fragment(alias: str, meaning: Meaning) -> Meant:
     if meaning.more:
         key = make_template_fragment_key(meaning.text, meaning.more)
         return Meant(_("one version of the fragment %s") % meaning.text, (Target.literal(key),))
-    return Meant(_("the fragment %s") % meaning.text, (Target.glob(fragment_glob(meaning.text)),))
+    # Parts kept by {% cache_include %} and {% cached_value %}, for everybody and for one user.
+    families = [f"{start}{kind}:{clean_prefix(meaning.text)}" for start in ("", "user:*:") for kind in PART_KINDS]
+    globs = [fragment_glob(meaning.text), *families, *(f"{family}:*" for family in families)]
+    return Meant(_("the fragment %s") % meaning.text, tuple(map(Target.glob, globs)))
 
 
 def _tag(alias: str, meaning: Meaning) -> Meant:

@@ -127,6 +127,20 @@ def seconds(value: float | None) -> str:
 
 
 @register.filter
+def duration(value: float) -> str:
+    """How long a call took: "0.4 ms", "23 ms", "1.2 s", and longer ones as :func:`seconds`."""
+    if value >= 1:
+        return seconds(value)
+    return f"{number_format(round(value * 1000, 1), decimal_pos=1 if value < 0.01 else 0)}\u00a0ms"
+
+
+@register.filter
+def age(unix_time: float, now: float) -> float:
+    """Seconds from a moment to ``now``, both in Unix time; 0 for one to come."""
+    return max(0.0, now - unix_time)
+
+
+@register.filter
 def share_width(share: float) -> str:
     """A share from 0 to 1 as a length for SVG, never localised: "31.25%"."""
     return f"{share:.2%}"

@@ -15,8 +15,9 @@ from cache_admin import keys
 from cache_admin.adapters.base import KeyInfo
 from cache_admin.exceptions import CacheAdminError
 from cache_admin.keyspace import catalogue, patterns
-from cache_admin.operations import edit
+from cache_admin.operations import edit, recompute
 from cache_admin.values.preview import preview
+from cache_admin.values.sealed import unseal
 from cache_admin.views.base import CacheView
 from cache_admin.views.naming import name_of
 
@@ -43,7 +44,10 @@ class KeyView(CacheView):
 
     def show(self, error: str = "", status: int = 200) -> HttpResponse:
         """The whole page; a key that is gone, or a server that is silent, is said in words."""
-        context: dict[str, Any] = {"key": self.name(), "error": error}
+        owner = recompute.owner(self.cache, self.raw)
+        context: dict[str, Any] = {"key": self.name(), "error": error, "owner": owner}
+        # Asked here: a template would call the function.
+        context["can_recompute"] = owner is not None and owner.recompute is not None
         if not self.cache.can_inspect:
             return self.render({**context, "present": self.present(), "refusals": self.refusals()}, status=status)
         try:
@@ -83,12 +87,15 @@ class KeyView(CacheView):
             return {}
         asked = self.entries()
         stored = self.cache.read(self.raw, entries=asked)
+        sealed = unseal(stored, self.cache.storage)
         shown = preview(stored, self.cache.storage, self.cache.codec.user(self.raw) or "")
         # The end of a compressed value that was cut is not known, so neither is its ratio.
         whole = shown.compressor and shown.stored and not stored.truncated and not shown.truncated
         return {
             "stored": stored,
             "preview": shown,
+            "sealed": sealed if sealed.known else None,
+            "now": time.time(),
             "ratio": f"{shown.inflated / shown.stored:.1f}" if whole else "",
             "entries": len(stored.entries),
             "more": min(asked + ENTRIES, MOST_ENTRIES) if stored.length > asked < MOST_ENTRIES else None,
@@ -110,9 +117,15 @@ class KeyView(CacheView):
         needs = _("This needs the permission cache_admin.%s.")
         delete = "" if self.allowed("invalidate") else needs % "invalidate"
         expiry = "" if self.allowed("change_keys") else needs % "change_keys"
+        lacking = [codename for codename in ("recompute", "view_values") if not self.allowed(codename)]
         if not cache.can_change:
             expiry = _("This kind of cache cannot change the expiry of a key.")
-        return {"delete": common or delete, "expire": common or expiry, "persist": common or expiry}
+        return {
+            "delete": common or delete,
+            "expire": common or expiry,
+            "persist": common or expiry,
+            "compare": needs % lacking[0] if lacking else "",
+        }
 
 
 class Key(KeyView):

@@ -6,6 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 from cache_admin.views.base import CacheView
 from cache_admin.views.census import CensusStart
+from cache_admin.views.compare import KeyCompare
 from cache_admin.views.dashboard import Card, Dashboard
 from cache_admin.views.find import Find, FindIn
 from cache_admin.views.invalidate import Invalidate, InvalidateConfirm, InvalidatePreview
@@ -36,6 +37,7 @@ ROUTES: list[tuple[str, type[CacheView], str]] = [
     ("alias/<cache_alias:alias>/keys/", Keys, "keys"),
     ("alias/<cache_alias:alias>/keys/<str:token>/", Key, "key"),
     ("alias/<cache_alias:alias>/keys/<str:token>/change/", KeyChange, "key_change"),
+    ("alias/<cache_alias:alias>/keys/<str:token>/compare/", KeyCompare, "key_compare"),
     ("alias/<cache_alias:alias>/invalidate/", Invalidate, "invalidate"),
     ("alias/<cache_alias:alias>/invalidate/preview/", InvalidatePreview, "invalidate_preview"),
     ("alias/<cache_alias:alias>/invalidate/confirm/", InvalidateConfirm, "invalidate_confirm"),

@@ -189,7 +189,8 @@ def test_all_about_a_user_goes_and_sessions_stay(sign_in: SignIn, shop: redis.Re
     user = User.objects.create_user("customer42", email="c42@shop.example", pk=42)
     go = {
         "user:42:stats", "user:42", "recommendations:user:42", "v2:user:42:stats", "f:user:auth.user(42):limit:5",
-        "auth.user:42:card", make_template_fragment_key("menu", [42]), make_template_fragment_key("menu", ["customer42"]),
+        "auth.user:42:card", make_template_fragment_key("menu", [42]),
+        make_template_fragment_key("menu", ["customer42"]),
     }  # fmt: skip
     stay = {"lock:checkout:user:42", "f:user:auth.user(421)", make_template_fragment_key("menu", [421])}
     caches["default"].set_many(dict.fromkeys((*go, *stay), 1))
