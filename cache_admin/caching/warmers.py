@@ -74,11 +74,10 @@ def warmer(
 
     def add(function: F) -> F:
         made = Warmer(name, function, group, critical, tuple(patterns), every, alias, timeout, limit)
-        if name in warmers and _place(warmers.get(name).function) != _place(function):
-            raise ValueError(f"A warmer named {name!r} is registered already.")
-        if name not in warmers:
-            warmers.register(name, made)
-            register(Owner(name, "warmer", alias, made.patterns, timeout=timeout))
+        if name in warmers.names() and _place(warmers.get(name).function) == _place(function):
+            return function  # its module was imported again
+        warmers.register(name, made)
+        register(Owner(name, "warmer", alias, made.patterns, timeout=timeout))
         return function
 
     return add
