@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from datetime import UTC, datetime
 
+from django.conf import settings
 from django.db import DatabaseError, transaction
 
 from cache_admin import conf
@@ -69,12 +70,16 @@ def latest(alias: str) -> Report | None:
         return _latest(alias, memory)
 
 
+def ended(report: Report) -> datetime:
+    """When a census was over, as the project's database keeps moments: local and naive without ``USE_TZ``."""
+    return datetime.fromtimestamp(report.started + report.seconds, UTC if settings.USE_TZ else None)
+
+
 def save(report: Report) -> None:
     """Stores a census and deletes all but the ``KEEP`` newest of its alias. Raises ``DatabaseError``."""
-    created = datetime.fromtimestamp(report.started + report.seconds, UTC)
     CensusReport.objects.create(
         alias=report.alias,
-        created=created,
+        created=ended(report),
         complete=report.complete,
         scanned=report.scanned,
         total=report.total,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from django import template
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
@@ -149,7 +150,7 @@ def share_width(share: float) -> str:
 @register.filter
 def moment(unix_time: float | None) -> datetime | None:
     """Unix seconds as an aware datetime, for ``date`` and ``timesince``."""
-    return None if unix_time is None else datetime.fromtimestamp(unix_time, tz=UTC)
+    return None if unix_time is None else datetime.fromtimestamp(unix_time, tz=timezone.get_current_timezone())
 
 
 @register.filter

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -42,8 +41,8 @@ class CensusPage(CacheView):
         """Context of the report itself: what it is worth now. A complete scan is kept, so it may have aged."""
         if report is None:
             return {"report": None, "error": self.error}
-        ended = datetime.fromtimestamp(report.started + report.seconds, UTC)
-        changes = Operation.objects.filter(alias=report.alias, kind__in=("purge", "expire"), created__gt=ended)
+        over = reports.ended(report)
+        changes = Operation.objects.filter(alias=report.alias, kind__in=("purge", "expire"), created__gt=over)
         return {
             "report": report,
             "error": "",

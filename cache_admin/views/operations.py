@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -40,7 +41,7 @@ class OperationList(CacheView):
         given = {name: value for name in FILTERS if (value := self.request.GET.get(name, "").replace("\0", ""))}
         rows = self.visible().filter(**given)
         if day := self.day():
-            begin = timezone.make_aware(datetime.combine(day, time()))
+            begin = datetime.combine(day, time(), timezone.get_current_timezone() if settings.USE_TZ else None)
             rows = rows.filter(created__gte=begin, created__lt=begin + timedelta(days=1))
         return rows
 
@@ -62,7 +63,7 @@ class Operations(OperationList):
 
     def listing(self) -> dict[str, Any]:
         request, visible = self.request, self.visible().order_by()
-        today = timezone.localdate()
+        today = datetime.now(timezone.get_current_timezone()).date()
         page = page_of(self.chosen(), request)
         return {
             "page": page,
