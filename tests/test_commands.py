@@ -99,6 +99,13 @@ def test_protected_keys_stay_unless_asked_for(shop: redis.Redis) -> None:
     assert shop.keys("*") == [b"celery"]
 
 
+def test_protected_keys_are_the_reason_where_nothing_else_matches(shop: redis.Redis) -> None:
+    text = run("cache_purge", SESSION, "--yes")
+    assert "1 key of django.contrib.sessions.cache* stays." in text
+    assert "the keys that match are protected" in text
+    assert "Nothing matches" not in text
+
+
 def test_expiring_over_a_time(shop: redis.Redis) -> None:
     done = told("cache_purge", "product:*", "--over", "60", "--yes")
     assert (done["expiring"], done["deleted"], done["over"]) == (350, 0, 60)
@@ -263,6 +270,22 @@ def test_a_report_for_people(shop: redis.Redis) -> None:
     assert "product:*:reviews" in text
     assert "Celery" in text
     assert "shop:1:big" in text
+
+
+def test_a_reader_that_goes_away_gets_no_traceback(shop: redis.Redis, monkeypatch, tmp_path) -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    with (tmp_path / "stdout").open("w") as stdout:
+        monkeypatch.setattr("sys.stdout", stdout)
+        with pytest.raises(SystemExit):
+            call_command("cache_report", stdout=Closed())
+
+
+def test_an_unknown_alias_is_named_beside_the_known_ones(shop: redis.Redis) -> None:
+    with pytest.raises(CommandError, match=r"no cache named defalt. There are: default"):
+        run("cache_report", "--alias", "defalt")
 
 
 def test_a_scan_that_runs_already_is_named(raw: redis.Redis) -> None:

@@ -50,7 +50,10 @@ def adapter(alias: str) -> Adapter:
     backend cannot be loaded.
     """
     if alias not in aliases():
-        raise UnknownAlias(_("There is no cache of this name."))
+        names = ", ".join(aliases()) or "—"
+        raise UnknownAlias(
+            _("There is no cache named %(alias)s. There are: %(names)s.") % {"alias": alias, "names": names}
+        )
     with _lock:
         if alias not in _adapters:
             _adapters[alias] = _build(alias)

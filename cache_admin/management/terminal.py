@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import getpass
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,6 +50,10 @@ def spoken_errors() -> Iterator[None]:
     except DatabaseError as error:
         text = _("The database does not take the record of this (%(error)s). Has migrate been run?")
         raise CommandError(text % {"error": type(error).__name__}, returncode=FAILED) from error
+    except BrokenPipeError:
+        # The reader has gone, as `| head` does. Python would complain once more when it closes standard output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(FAILED) from None
     except KeyboardInterrupt:
         raise CommandError(_("Cancelled. Nothing was changed."), returncode=CANCELLED) from None
 

@@ -67,7 +67,7 @@ def about(error: Exception) -> str:
 def _memory(info: ServerInfo, history: History) -> Iterator[Verdict]:
     if info.memory is not None and info.memory_limit == 0:
         used = filesizeformat(info.memory)
-        yield Verdict("warn", _("no memory limit: %(used)s used, and the server may grow on") % {"used": used})
+        yield Verdict("warn", _("no memory limit: %(used)s used, and the server may keep growing") % {"used": used})
     share = info.memory_share
     if share is None:
         return

@@ -163,7 +163,7 @@ def _stays(staying: tuple[PatternShare, ...], exact: bool) -> str:
             "%(keys)s of %(pattern)s and those of %(more)d more patterns stay",
             len(staying) - 1,
         ) % values  # fmt: skip
-    return _("%(keys)s of %(pattern)s stay") % values
+    return ngettext("%(keys)s of %(pattern)s stays", "%(keys)s of %(pattern)s stay", first.keys) % values
 
 
 def _warnings(cache: Adapter, meant: Meant, selection: Selection, found: Look, signs_out: bool) -> list[str]:
@@ -190,7 +190,9 @@ def _warnings(cache: Adapter, meant: Meant, selection: Selection, found: Look, s
                 "high": words.number(found.high),
             }
         )
-    if not found.keys and not meant.named:
+    if not found.keys and any(share.protected for share in found.staying):
+        warnings.append(_("Nothing would go: the keys that match are protected."))
+    elif not found.keys and not meant.named:
         warnings.append(_nothing(cache, selection))
     elif not found.keys and not meant.tags and found.exact:
         warnings.append(_("Nothing of it is in %(alias)s.") % {"alias": cache.alias})

@@ -18,6 +18,13 @@ from cache_admin.views.export import csv_response
 from cache_admin.views.listing import page_of, query
 
 FILTERS = ("alias", "kind", "username")
+KINDS = {
+    "census": gettext_lazy("Scan"),
+    "purge": gettext_lazy("Deletion"),
+    "expire": gettext_lazy("Expiry over time"),
+    "edit": gettext_lazy("Change of one key"),
+    "refused": gettext_lazy("Refused"),
+}
 EXPORT_FIELDS = (
     *("id", "created", "finished", "username", "alias", "kind", "state", "summary", "reason"),
     *("planned_keys", "done_keys", "planned_bytes", "done_bytes", "skipped_keys", "error"),
@@ -72,11 +79,17 @@ class Operations(OperationList):
             "export_query": query(request, page=None),
             "filters": {name: request.GET.get(name, "") for name in (*FILTERS, "date")},
             "filtered": any(request.GET.get(name) for name in (*FILTERS, "date")),
-            "choices": {name: visible.values_list(name, flat=True).distinct().order_by(name) for name in FILTERS},
+            "choices": {name: _choices(visible, name) for name in FILTERS},
             "today": query(request, date=today.isoformat(), page=None),
             "yesterday": query(request, date=(today - timedelta(days=1)).isoformat(), page=None),
             "live": query(request),
         }
+
+
+def _choices(rows: QuerySet[Operation], name: str) -> list[tuple[str, Any]]:
+    """(value, words) of everything that occurs in a column."""
+    values = rows.values_list(name, flat=True).distinct().order_by(name)
+    return [(value, KINDS.get(value, value) if name == "kind" else value) for value in values]
 
 
 class OperationsExport(OperationList):

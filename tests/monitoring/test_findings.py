@@ -50,7 +50,7 @@ def evicting(rate: float) -> Any:
             {"memory": 10 * MB, "memory_limit": 0},
             EMPTY,
             "warn",
-            "no memory limit: 10.0\u00a0MB used, and the server may grow on",
+            "no memory limit: 10.0\u00a0MB used, and the server may keep growing",
         ),
         ({"role": "replica"}, EMPTY, "warn", "is a replica: it takes no writes"),
         ({"clients": 95, "clients_limit": 100}, EMPTY, "warn", "95 of 100 connections in use"),

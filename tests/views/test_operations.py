@@ -52,6 +52,11 @@ def test_the_list_is_narrowed_by_alias_kind_and_user(client: Client) -> None:
     assert "No operation fits" in text(client.get(url("operations"), {"alias": "zzz"}))
 
 
+def test_kinds_are_offered_in_words(client: Client) -> None:
+    one(kind="census")
+    assert '<option value="census">Scan</option>' in client.get(url("operations")).text
+
+
 @pytest.mark.parametrize("date", ["2026-13-45", "abc", "0001-01-01", "9999-12-31", "\0"])
 @pytest.mark.parametrize("page", ["-1", "1000000000", "abc"])
 def test_senseless_filters_give_a_page(client: Client, date: str, page: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from cache_admin.adapters import adapter
 from cache_admin.management import terminal
@@ -141,5 +142,6 @@ def outcome(operation: Operation) -> str:
     else:
         text = _("Deleted %(keys)s (%(size)s).") % values
     if operation.skipped_keys:
-        text += " " + _("%(keys)s stay, protected.") % {"keys": words.keys(operation.skipped_keys)}
+        left = ngettext("%(keys)s stays, protected.", "%(keys)s stay, protected.", operation.skipped_keys)
+        text += " " + left % {"keys": words.keys(operation.skipped_keys)}
     return text

@@ -52,11 +52,11 @@ class Command(BaseCommand):
                 report = self.scan(alias, fast=options["fast"])
             else:
                 report = census.sample(cache, conf.current().SAMPLE_MILLISECONDS)
-        if options["json"]:
-            content = public.as_json(report, lambda raw: name_of(cache, raw).text)
-            self.stdout.write(json.dumps(content, ensure_ascii=False))
-        else:
-            self.tell(report)
+            if options["json"]:
+                content = public.as_json(report, lambda raw: name_of(cache, raw).text)
+                self.stdout.write(json.dumps(content, ensure_ascii=False))
+            else:
+                self.tell(report)
 
     def scan(self, alias: str, *, fast: bool) -> Report:
         operation = terminal.run(operation_census.plan(alias, fast=fast), "", self.stderr)
