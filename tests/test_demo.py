@@ -163,6 +163,8 @@ def test_the_other_staff_see_the_caches_and_no_shop(
         ("products/12/", "Put into the cart"),
         ("search/?q=blue", "Search: blue"),
         ("cart/", "Nothing here yet."),
+        ("terms/", "Valid since 1 October 2026."),
+        ("catalogue.csv", "id,category,name,price,description"),
         ("static/shop/shop.css", "color-scheme"),
         ("static/cache_admin/vendor/chart.umd.min.js", "Chart"),
     ],
@@ -191,19 +193,23 @@ def test_pages_fragments_values_sessions_and_counters_are_cached(
     names = [key.decode() for key in demo.cache().scan_iter(count=1000)]
     expected = (
         "shop:1:product:12$", "shop:1:product:12:reviews$", "shop:1:views:product:12$",
-        r"shop:1:category:\d+:products$",
+        r"shop:1:category:\d+:products$", r"shop:1:product:\d+:card$", r"shop:1:popular_products:category_id:\d+$",
+        "shop:1:navigation:shop.category:rows:", "shop:1:newest:shop.product:rows:",
+        "shop:1:include:product_facts:", "shop:1:value:also_bought:en-us:12$", "shop:1:cache_tag:product:12$",
         r"shop:1:v2:product_list:category_id:\d+:page:1:sort:name$", "shop:1:search:[0-9a-f]{32}$",
         "shop:1:template.cache.product_card.[0-9a-f]{32}$", "shop:1:template.cache.product_reviews.[0-9a-f]{32}$",
         "shop:1:throttle_search_127.0.0.1$", r"shop:1:user:\d+:dashboard_stats$", r"shop:1:recommendations:user:\d+$",
-        r"shop:1:statistics:daily:\d{4}-\d\d-\d\d$", "shop:1:lock:nightly_report$", "shop:1:report:sales:2026-10:pdf$",
+        r"shop:1:statistics:daily:\d{4}-\d\d-\d\d$", r"shop:1:statistics:lifetime_value:auth\.user\(\d+\)$",
+        "shop:1:lock:nightly_report$", "shop:1:report:sales:2026-10:pdf$",
         "sessions:1:django.contrib.sessions.cached_db", r"long_term:1:catalogue:product:\d+$",
         "celery$", "celery-task-meta-",
         r"shop:0:product:\d+:card$",
     )  # fmt: skip
     assert [name for name in expected if not any(re.match(name, key) for key in names)] == []
     pages = [key.decode() for key in demo.cache(1).scan_iter()]
-    for prefix in ("home", "product_list"):
-        assert any(f"pages:1:views.decorators.cache.cache_page.{prefix}.GET" in key for key in pages)
+    assert "pages:1:catalogue:csv" in pages
+    for prefix in ("home", "product_list", r"user:\d+"):
+        assert any(re.match(rf"pages:1:views.decorators.cache.cache_page.{prefix}.GET", key) for key in pages)
     assert len(names) >= KEYS
 
 
@@ -217,10 +223,9 @@ def test_some_entries_never_expire_and_some_are_large(demo: Demo) -> None:
 
 def test_new_prices_are_stale_until_the_cache_is_flushed(demo: Demo, browser: urllib.request.OpenerDirector) -> None:
     page = demo.shop + "categories/tea/?sort=newest"
-    number = re.search(r"/products/(\d+)/", read(browser, page))
-    assert number
-    key = f"shop:1:product:{number[1]}"
-    product = f"{demo.shop}products/{number[1]}/"
+    number = max(map(int, re.findall(r"/products/(\d+)/", read(browser, page))))
+    key = f"shop:1:product:{number}"
+    product = f"{demo.shop}products/{number}/"
     read(browser, product)
     before = demo.cache().get(key)
     demo.manage("shop_reprice", "50")

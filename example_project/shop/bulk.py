@@ -16,6 +16,7 @@ from django.contrib.sessions.backends.cached_db import KEY_PREFIX as SESSION_PRE
 from django.core.cache import cache, caches
 from django_redis import get_redis_connection
 
+from cache_admin.caching import CacheKeyBuilder
 from shop.stock import DAY, HOUR, SORTS
 
 BATCH = 500
@@ -48,18 +49,19 @@ def _reviews(n: int, rng: random.Random) -> tuple[str, Any]:
 
 
 def _stats(n: int, rng: random.Random) -> tuple[str, Any]:
-    return f"user:{n}:dashboard_stats", {"orders": rng.randrange(9), "items": rng.randrange(40), "spent": Decimal(n)}
+    return f"user:{n}:dashboard_stats", {"orders": rng.randrange(9), "items": rng.randrange(40)}
 
 
 def _list(n: int, rng: random.Random) -> tuple[str, Any]:
     rows = [{"id": n + i, "name": f"Product {n + i}", "price": Decimal(9), "stock": 3} for i in range(12)]
     sort = tuple(SORTS)[n % 3]
-    return f"v2:product_list:category_id:{n // 3 % 24 + 1}:page:{n // 72 + 1}:sort:{sort}", rows
+    where = {"category_id": n // 3 % 24 + 1, "page": n // 72 + 1, "sort": sort}
+    return CacheKeyBuilder.build_key("product_list", version=2, **where), rows
 
 
 def _search(n: int, rng: random.Random) -> tuple[str, Any]:
     digest = hashlib.md5(f"query {n}".encode(), usedforsecurity=False).hexdigest()
-    return f"search:{digest}", [{"id": n, "name": f"Product {n}", "price": Decimal(5)} for n in range(rng.randrange(9))]
+    return f"search:{digest}", rng.sample(range(1, 601), rng.randrange(9))
 
 
 def _recommendations(n: int, rng: random.Random) -> tuple[str, Any]:

@@ -6,10 +6,14 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 
+from cache_admin.caching.querysets import CachedManager, CachedQuerySet
+
 
 class Category(models.Model):
     name = models.CharField(max_length=100)
     slug = models.SlugField(unique=True)
+
+    objects = CachedManager()
 
     class Meta:
         ordering = ["name"]
@@ -28,6 +32,8 @@ class Product(models.Model):
     description = models.TextField(blank=True)
     price = models.DecimalField(max_digits=9, decimal_places=2)
     stock = models.PositiveIntegerField(default=0)
+
+    objects = CachedQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]

@@ -1,49 +1,102 @@
-"""What the shop keeps in its caches: each function reads through the cache and falls back to the database."""
+"""What the shop knows of its products, read through the cache."""
 
 from __future__ import annotations
 
 import hashlib
-import time
-from datetime import date
+from collections.abc import Iterable
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
-from django.core.cache import cache, caches
-from django.db.models import Avg, Count, F, Sum
+from django.core.cache import cache
+from django.db.models import Avg, QuerySet
 
-from shop.models import Category, OrderItem, Product, Review
+from cache_admin.caching import SmartCache, cache_result
+from shop.models import Category, Product, Review
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 PAGE_SIZE = 12
 SORTS = {"name": "name", "price": "price", "newest": "-pk"}
 
 
+@cache_result(15 * MINUTE, key="product:{pk}", tags=["product:{pk}"])
 def product_facts(pk: int) -> dict[str, Any]:
     """One product as a dict, raises ``Product.DoesNotExist``. The price is as old as the entry."""
-    key = f"product:{pk}"
-    if (facts := cache.get(key)) is None:
-        product = Product.objects.select_related("category").get(pk=pk)
-        facts = {
-            "id": product.pk,
-            "name": product.name,
-            "description": product.description,
-            "price": product.price,
-            "category": product.category.name,
-            "category_slug": product.category.slug,
-        }
-        cache.set(key, facts, 15 * MINUTE)
-    return facts
+    product = Product.objects.select_related("category").get(pk=pk)
+    return {
+        "id": product.pk,
+        "name": product.name,
+        "description": product.description,
+        "price": product.price,
+        "category": product.category.name,
+        "category_slug": product.category.slug,
+    }
 
 
+@cache_result(HOUR, key="product:{pk}:reviews", tags=["reviews:{pk}"])
 def product_reviews(pk: int) -> dict[str, Any]:
     """The newest reviews and the average of one product."""
+    reviews = Review.objects.filter(product=pk)
+    return {
+        "average": reviews.aggregate(stars=Avg("stars"))["stars"],
+        "newest": reviews.values("stars", "text")[:5],
+    }
 
-    def compute() -> dict[str, Any]:
-        reviews = Review.objects.filter(product=pk)
-        average = reviews.aggregate(stars=Avg("stars"))["stars"]
-        return {"average": average, "newest": list(reviews.values("stars", "text")[:5])}
 
-    return cache.get_or_set(f"product:{pk}:reviews", compute, HOUR)
+def card_key(pk: int) -> str:
+    return f"product:{pk}:card"
+
+
+def card_rows(products: QuerySet[Product]) -> QuerySet[Product, dict[str, Any]]:
+    return products.values("id", "name", "price", "stock")
+
+
+def product_cards(pks: Iterable[int]) -> list[dict[str, Any]]:
+    """What lists show of products, in their order: one look-up for all, and one query for those not in the cache."""
+    wanted = {card_key(pk): pk for pk in pks}
+
+    def missing(keys: list[str]) -> dict[str, Any]:
+        rows = card_rows(Product.objects.filter(pk__in=[wanted[key] for key in keys]))
+        return {card_key(row["id"]): row for row in rows}
+
+    return list(SmartCache().get_many_with_fallback(wanted, missing, 15 * MINUTE).values())
+
+
+def navigation() -> list[Category]:
+    """All categories; kept until one of them changes."""
+    return list(Category.objects.cached(DAY, key_prefix="navigation"))
+
+
+def newest_products(count: int) -> list[Product]:
+    """The products that came last."""
+    return list(Product.objects.cache(10 * MINUTE, key_prefix="newest").order_by("-pk")[:count])
+
+
+@cache_result(HOUR, key="category:{category.pk}:products", tags=["category:{category.pk}"])
+def category_products(category: Category) -> list[int]:
+    """Ids of a category's products, best name first."""
+    return list(category.products.values_list("pk", flat=True))
+
+
+@cache_result(
+    10 * MINUTE,
+    key="v2:product_list:category_id:{category.pk}:page:{page}:sort:{sort}",
+    tags=["category:{category.pk}"],
+    jitter=0.1,
+)
+def product_page(category: Category, page: int, sort: str) -> list[dict[str, Any]]:
+    """One page of a category's list."""
+    first = (page - 1) * PAGE_SIZE
+    rows = category.products.order_by(SORTS[sort])[first : first + PAGE_SIZE]
+    return list(card_rows(rows))
+
+
+def search_results(query: str) -> list[dict[str, Any]]:
+    """Products whose name contains the query. Kept are their ids; names and prices are those of the cards."""
+    digest = hashlib.md5(query.lower().encode(), usedforsecurity=False).hexdigest()
+
+    def compute() -> list[int]:
+        return list(Product.objects.filter(name__icontains=query).values_list("pk", flat=True)[:PAGE_SIZE])
+
+    return product_cards(SmartCache().get_or_set_with_lock(f"search:{digest}", compute, 10 * MINUTE))
 
 
 def count_view(pk: int) -> int:
@@ -54,80 +107,6 @@ def count_view(pk: int) -> int:
     return cache.incr(key)
 
 
-def category_products(category: Category) -> list[int]:
-    """Ids of a category's products, best name first."""
-    return cache.get_or_set(
-        f"category:{category.pk}:products", lambda: list(category.products.values_list("pk", flat=True)), HOUR
-    )
-
-
-def product_page(category: Category, page: int, sort: str) -> list[dict[str, Any]]:
-    """One page of a category's list."""
-
-    def compute() -> list[dict[str, Any]]:
-        first = (page - 1) * PAGE_SIZE
-        rows = category.products.order_by(SORTS.get(sort, "name"))[first : first + PAGE_SIZE]
-        return list(rows.values("id", "name", "price", "stock"))
-
-    return cache.get_or_set(f"v2:product_list:category_id:{category.pk}:page:{page}:sort:{sort}", compute, 10 * MINUTE)
-
-
-def search_results(query: str) -> list[dict[str, Any]]:
-    """Products whose name contains the query."""
-    digest = hashlib.md5(query.lower().encode(), usedforsecurity=False).hexdigest()
-
-    def compute() -> list[dict[str, Any]]:
-        return list(Product.objects.filter(name__icontains=query).values("id", "name", "price")[:PAGE_SIZE])
-
-    return cache.get_or_set(f"search:{digest}", compute, 10 * MINUTE)
-
-
-def dashboard_stats(user: AbstractBaseUser) -> dict[str, Any]:
-    """What one customer has bought."""
-
-    def compute() -> dict[str, Any]:
-        items = OrderItem.objects.filter(order__user=user)
-        return items.aggregate(
-            orders=Count("order", distinct=True), items=Sum("quantity"), spent=Sum(F("price") * F("quantity"))
-        )
-
-    return cache.get_or_set(f"user:{user.pk}:dashboard_stats", compute, 30 * MINUTE)
-
-
-def recommendations(user: AbstractBaseUser) -> list[int]:
-    """Product ids for one customer. A mistake to be found: these entries never expire."""
-
-    def compute() -> list[int]:
-        bought = OrderItem.objects.filter(order__user=user).values("product__category")
-        return list(Product.objects.filter(category__in=bought).order_by("-stock").values_list("pk", flat=True)[:20])
-
-    return cache.get_or_set(f"recommendations:user:{user.pk}", compute, None)
-
-
-def daily_statistics(day: date) -> dict[str, Any]:
-    """Sales of one day."""
-
-    def compute() -> dict[str, Any]:
-        items = OrderItem.objects.filter(order__placed__date=day)
-        return items.aggregate(orders=Count("order", distinct=True), sold=Sum(F("price") * F("quantity")))
-
-    return cache.get_or_set(f"statistics:daily:{day.isoformat()}", compute, 30 * DAY)
-
-
-def catalogue_entry(pk: int) -> dict[str, Any]:
-    """One product as partners get it: JSON in the long-term cache."""
-    facts = product_facts(pk)
-    entry = {**facts, "price": str(facts["price"])}
-    caches["long_term"].set(f"catalogue:product:{pk}", entry)
-    return entry
-
-
-def allowed(scope: str, ident: str, rate: int = 60, period: int = MINUTE) -> bool:
-    """A rate limit of ``rate`` requests per ``period`` seconds and client, kept as Django REST framework keeps it."""
-    key = f"throttle_{scope}_{ident}"
-    now = time.time()
-    history = [moment for moment in cache.get(key, []) if moment > now - period]
-    if len(history) >= rate:
-        return False
-    cache.set(key, [now, *history], period)
-    return True
+def most_visited(count: int) -> list[int]:
+    """Ids of the products that were looked at most."""
+    return [int(pk) for pk in cache.zrevrange("best_sellers:visits", 0, count - 1)]

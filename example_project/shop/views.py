@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
+from django.contrib.admin.views.decorators import staff_member_required
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
 from django.core.cache import cache
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -11,23 +16,34 @@ from django.views.decorators.cache import cache_page
 from django.views.decorators.http import require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from shop import stock
+from cache_admin.caching.levels import conditional_page
+from cache_admin.caching.pages import invalidate_page
+from cache_admin.caching.views import cache_per_user
+from shop import customers, exports, stock
 from shop.models import Category, Order, OrderItem, Product
+from shop.sales import also_bought, daily_statistics, lifetime_value, popular_products
+from shop.stock import DAY, HOUR, MINUTE, product_cards
+
+TERMS_CHANGED = datetime(2026, 10, 1, tzinfo=UTC)
 
 
-@cache_page(5 * stock.MINUTE, cache="pages", key_prefix="home")
+@cache_page(5 * MINUTE, cache="pages", key_prefix="home")
 def home(request: HttpRequest) -> HttpResponse:
-    best = [int(pk) for pk in cache.zrevrange("best_sellers:visits", 0, 5)]
-    products = Product.objects.filter(pk__in=best) if best else Product.objects.all()[:6]
-    return render(request, "shop/home.html", {"products": products, "categories": Category.objects.all()})
+    context = {
+        "best": product_cards(popular_products()),
+        "visited": product_cards(stock.most_visited(6)),
+        "newest": stock.newest_products(6),
+        "categories": stock.navigation(),
+    }
+    return render(request, "shop/home.html", context)
 
 
-@cache_page(15 * stock.MINUTE, cache="pages", key_prefix="categories")
+@cache_page(15 * MINUTE, cache="pages", key_prefix="categories")
 def categories(request: HttpRequest) -> HttpResponse:
-    return render(request, "shop/categories.html", {"categories": Category.objects.all()})
+    return render(request, "shop/categories.html", {"categories": stock.navigation()})
 
 
-@cache_page(15 * stock.MINUTE, cache="pages", key_prefix="product_list")
+@cache_page(15 * MINUTE, cache="pages", key_prefix="product_list")
 @vary_on_headers("Accept-Language")
 def products(request: HttpRequest, slug: str) -> HttpResponse:
     category = get_object_or_404(Category, slug=slug)
@@ -35,6 +51,7 @@ def products(request: HttpRequest, slug: str) -> HttpResponse:
     total = len(stock.category_products(category))
     context = {
         "category": category,
+        "best": product_cards(popular_products(category.pk)[:3]) if page == 1 else [],
         "products": stock.product_page(category, page, sort if sort in stock.SORTS else "name"),
         "page": page,
         "sort": sort,
@@ -49,14 +66,17 @@ def product(request: HttpRequest, pk: int) -> HttpResponse:
         facts = stock.product_facts(pk)
     except Product.DoesNotExist:
         raise Http404("No such product.") from None
-    views = stock.count_view(pk)
-    return render(
-        request, "shop/product.html", {"product": facts, "reviews": stock.product_reviews(pk), "views": views}
-    )
+    context = {
+        "product": facts,
+        "reviews": stock.product_reviews(pk),
+        "views": stock.count_view(pk),
+        "also_bought": also_bought,
+    }
+    return render(request, "shop/product.html", context)
 
 
 def search(request: HttpRequest) -> HttpResponse:
-    if not stock.allowed("search", request.META.get("REMOTE_ADDR", "")):
+    if not customers.allowed("search", request.META.get("REMOTE_ADDR", "")):
         return HttpResponse("Too many searches. Try again in a minute.", status=429)
     query = request.GET.get("q", "").strip()[:100]
     results = stock.search_results(query) if query else []
@@ -64,19 +84,37 @@ def search(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
+@cache_per_user(5 * MINUTE, alias="pages")
 def dashboard(request: HttpRequest) -> HttpResponse:
     context = {
-        "stats": stock.dashboard_stats(request.user),
-        "products": [stock.product_facts(pk) for pk in stock.recommendations(request.user)[:6]],
+        "stats": customers.dashboard_stats(request.user),
+        "spent": lifetime_value(request.user),
+        "products": product_cards(customers.recommendations(request.user)[:6]),
     }
     return render(request, "shop/dashboard.html", context)
 
 
+@conditional_page(last_modified=lambda request: TERMS_CHANGED, browser=HOUR, proxy=DAY, tags=["terms"])
+def terms(request: HttpRequest) -> HttpResponse:
+    return render(request, "shop/terms.html", {"changed": TERMS_CHANGED})
+
+
+@conditional_page(browser=5 * MINUTE, proxy=HOUR, stale=HOUR)
+def catalogue(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(exports.catalogue_csv(), content_type="text/csv")
+
+
+@staff_member_required
+def sales(request: HttpRequest) -> HttpResponse:
+    again, today = "recalculate" in request.GET, timezone.localdate()
+    days = [today - timedelta(days=days) for days in range(14)]
+    statistics = {day: daily_statistics(day, recalculate=again) for day in days}
+    return render(request, "shop/sales.html", {"statistics": statistics})
+
+
 def cart(request: HttpRequest) -> HttpResponse:
-    lines = [
-        {"product": stock.product_facts(int(pk)), "quantity": quantity}
-        for pk, quantity in request.session.get("cart", {}).items()
-    ]
+    items = request.session.get("cart", {})
+    lines = [{"product": card, "quantity": items[str(card["id"])]} for card in product_cards(map(int, items))]
     return render(request, "shop/cart.html", {"lines": lines})
 
 
@@ -96,14 +134,20 @@ def checkout(request: HttpRequest) -> HttpResponse:
     with cache.lock(f"lock:checkout:user:{request.user.pk}", timeout=30, blocking_timeout=5):
         items = request.session.pop("cart", {})
         if items:
-            order = Order.objects.create(user=request.user, placed=timezone.now())
-            bought = Product.objects.in_bulk([int(pk) for pk in items])
-            OrderItem.objects.bulk_create(
-                OrderItem(order=order, product=bought[int(pk)], quantity=quantity, price=bought[int(pk)].price)
-                for pk, quantity in items.items()
-            )
-            cache.delete(f"user:{request.user.pk}:dashboard_stats")
+            _place_order(request.user, items)
+            invalidate_page("shop:dashboard", alias="pages", user=request.user, request=request)
     return redirect("shop:dashboard")
+
+
+@transaction.atomic
+def _place_order(user: User, items: dict[str, int]) -> None:
+    """The rules of Order run after the commit, when its items are there too."""
+    order = Order.objects.create(user=user, placed=timezone.now())
+    bought = Product.objects.in_bulk([int(pk) for pk in items])
+    OrderItem.objects.bulk_create(
+        OrderItem(order=order, product=product, quantity=items[str(pk)], price=product.price)
+        for pk, product in bought.items()
+    )
 
 
 def _number(text: str | None) -> int:

@@ -94,6 +94,9 @@ CACHES = {
     },
 }
 
+# Where a proxy in front of the shop listens, as http://127.0.0.1:6081; what changes is purged there too.
+SHOP_PROXY = os.environ.get("SHOP_PROXY", "")
+
 SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
 SESSION_CACHE_ALIAS = "sessions"
 

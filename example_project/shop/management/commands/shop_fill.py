@@ -6,13 +6,14 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from cache_admin.caching.warming import CacheWarmer
 from shop import bulk
 from shop.visits import Visitors
 
 
 class Command(BaseCommand):
     told = 0.0
-    help = "Fill the caches: visits through the test client, then many keys through set_many."
+    help = "Fill the caches: warmers, visits through the test client, then many keys through set_many."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--keys", type=int, default=20_000, help="At least so many keys.")
@@ -21,6 +22,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, keys: int, seed: int, **options: Any) -> None:
         self.told = time.monotonic()
         rng = random.Random(seed)
+        self.warm()
         visits = min(600, max(60, keys // 20))
         visitors = Visitors(rng)
         for done in range(visits):
@@ -29,6 +31,11 @@ class Command(BaseCommand):
         for done in bulk.fill(keys, rng):
             self.tell(f"{done:,} of {keys:,} keys")
         self.stdout.write(f"Filled the caches: {visits} visits, {done:,} keys.")
+
+    def warm(self) -> None:
+        """As at the end of a deploy: first what no page can do without, then the rest."""
+        for result in (*CacheWarmer.warm_critical_caches(), *CacheWarmer.run(CacheWarmer.due())):
+            self.stdout.write(f"Warmer {result.name}: {result.state}, {result.written:,} {result.error}".rstrip())
 
     def tell(self, progress: str) -> None:
         """At most one line every two seconds."""

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.db.models import DecimalField, ExpressionWrapper, F
 
+from cache_admin.caching.invalidation import touch
 from shop.models import Product
 
 
@@ -14,8 +15,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("percent", type=Decimal, nargs="?", default=Decimal(10))
+        parser.add_argument("--touch", action="store_true", help="Tell the rules, as it should be: nothing is stale.")
 
     def handle(self, *args: Any, percent: Decimal, **options: Any) -> None:
         price = ExpressionWrapper(F("price") * (1 + percent / 100), DecimalField(max_digits=9, decimal_places=2))
         count = Product.objects.update(price=price)
-        self.stdout.write(f"Changed {count} prices by {percent} %. Cached prices are stale now.")
+        if options["touch"]:
+            touch(Product, Product.objects.values_list("pk", flat=True))
+        say = "Cached prices were dropped." if options["touch"] else "Cached prices are stale now."
+        self.stdout.write(f"Changed {count} prices by {percent} %. {say}")

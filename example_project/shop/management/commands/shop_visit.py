@@ -10,11 +10,13 @@ from django.core.management.base import BaseCommand, CommandParser
 from django_redis.exceptions import ConnectionInterrupted
 from redis.exceptions import RedisError
 
+from cache_admin.caching.warming import CacheWarmer
+from shop.stock import MINUTE
 from shop.visits import Visitors
 
 
 class Command(BaseCommand):
-    help = "Visit the shop, with hits and misses, until told to stop. Goes on when the server was away."
+    help = "Visit the shop and run the warmers that are due, until told to stop. Goes on when the server was away."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--rate", type=float, default=10.0, help="Visits per second.")
@@ -25,9 +27,13 @@ class Command(BaseCommand):
         logging.getLogger("django.request").setLevel(logging.CRITICAL)
         rng = random.Random()
         visitors = Visitors(rng)
+        warmed = time.monotonic()
         while True:
             try:
                 visitors.visit()
+                if time.monotonic() > warmed + MINUTE:
+                    warmed = time.monotonic()
+                    CacheWarmer.run(CacheWarmer.due())
             except (ConnectionInterrupted, RedisError):
                 time.sleep(1)
             time.sleep(rng.expovariate(rate))
