@@ -132,12 +132,12 @@ class CacheView(View):
 
     def tabs(self, alias: str) -> list[tuple[str, object, str]]:
         """(slug, label, URL) of the pages of one alias that exist and are permitted."""
-        from cache_admin.views.routes import TABS
+        from cache_admin.views.routes import TABS, WHEN
 
         return [
             (slug, label, self.url(slug, alias) if scoped else f"{self.url(slug)}?alias={alias}")
             for slug, label, codename, scoped in TABS
-            if self.allowed(codename)
+            if self.allowed(codename) and (slug not in WHEN or WHEN[slug]())
         ]
 
     def render(self, context: dict[str, Any] | None = None, *, status: int = 200, template: str = "") -> HttpResponse:

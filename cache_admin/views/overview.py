@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy
 
 from cache_admin.adapters import adapter, aliases
 from cache_admin.adapters.base import Adapter
+from cache_admin.caching.invalidation import cache_invalidator
 from cache_admin.exceptions import CacheAdminError
 from cache_admin.models import Operation
 from cache_admin.monitoring.findings import about
@@ -22,7 +23,7 @@ class Overview(CacheView):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         last = list(Operation.objects.all()[:OPERATIONS]) if self.allowed("view_audit") else []
-        return self.render({"rows": each_alias(), "operations": last})
+        return self.render({"rows": each_alias(), "operations": last, "rules": cache_invalidator.rules()})
 
 
 def each_alias() -> list[tuple[str, Adapter | None, str]]:

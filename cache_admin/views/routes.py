@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.utils.translation import gettext_lazy as _
 
+from cache_admin.caching.invalidation import cache_invalidator
 from cache_admin.views.base import CacheView
 from cache_admin.views.census import CensusStart
 from cache_admin.views.compare import KeyCompare
@@ -13,15 +16,19 @@ from cache_admin.views.invalidate import Invalidate, InvalidateConfirm, Invalida
 from cache_admin.views.key import Key, KeyChange
 from cache_admin.views.keys import Keys
 from cache_admin.views.large_keys import LargeKeys
+from cache_admin.views.levels import Levels
 from cache_admin.views.meaning import Meaning, MeaningConfirm, MeaningPreview, MeaningStarted
 from cache_admin.views.operation import OperationCancel, OperationPage, OperationProgress, OperationResume
 from cache_admin.views.operations import Operations, OperationsExport
 from cache_admin.views.overview import Overview
 from cache_admin.views.patterns import Pattern, Patterns, PatternsExport
+from cache_admin.views.rules import Rules
 
 ROUTES: list[tuple[str, type[CacheView], str]] = [
     ("", Overview, "cache_changelist"),
     ("find/", Find, "find"),
+    ("rules/", Rules, "rules"),
+    ("levels/", Levels, "levels"),
     ("invalidate/", Meaning, "meaning"),
     ("invalidate/preview/", MeaningPreview, "meaning_preview"),
     ("invalidate/confirm/", MeaningConfirm, "meaning_confirm"),
@@ -56,5 +63,8 @@ TABS: tuple[tuple[str, object, str, bool], ...] = (
     ("keys", _("Keys"), "view_cache", True),
     ("large_keys", _("Large keys"), "view_cache", True),
     ("invalidate", _("Invalidate"), "invalidate", True),
+    ("rules", _("Rules"), "view_cache", False),
     ("operations", _("Operations"), "view_audit", False),
 )
+#: Tabs that are there only while this is true.
+WHEN: dict[str, Callable[[], object]] = {"rules": cache_invalidator.rules}
