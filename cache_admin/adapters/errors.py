@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -142,6 +143,12 @@ def judge(error: Exception) -> Verdict:
     if "max number of clients" in text:
         return FULL
     return _connection(error)
+
+
+def explained(error: BaseException, alias: str) -> CacheAdminError | None:
+    """What an error means that left a cache of the project itself; ``None`` if no redis client had a part in it."""
+    found = next((cause for cause in _causes(error) if isinstance(cause, client.RedisError)), None)
+    return judge(found).error(alias, time.time()) if found else None
 
 
 def _forbidden(text: str) -> Verdict:

@@ -1,17 +1,19 @@
 """Running warmers: several at a time, each once at a time in all processes, none for longer than it may.
 
 Each run has a thread of its own, whose database connections are closed at its end. A warmer that outlives its limit is
-reported and left behind: a thread cannot be ended from outside. One that yields pairs stops at its next batch.
+reported and left behind: a thread cannot be ended from outside. One that yields pairs stops at its next batch. Its lock
+is renewed while it runs, so that of a killed process is gone after ``LOCK_SECONDS``.
 """
 
 from __future__ import annotations
 
 import logging
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any, Literal
 
@@ -28,10 +30,12 @@ logger = logging.getLogger(__name__)
 BATCH = 500
 #: Seconds for which the result of the last run is remembered.
 _REMEMBERED = 30 * 86_400
-#: Seconds for which a lock outlives the limit of its run.
-_GRACE = 10
+#: Seconds until the lock of a run expires that nobody renews.
+LOCK_SECONDS = 15.0
 #: Seconds for which a stop waits for warmers to heed it.
 _PATIENCE = 2.0
+
+_LOGIN = re.compile(r"//[^/@\s]*@")
 
 State = Literal["done", "failed", "refused", "late", "stopped"]
 #: Called with the name of a warmer and how many entries it has written so far, from the thread that writes.
@@ -65,7 +69,7 @@ class _Run:
         self.abandoned = False
         self._stop = stop
         self._progress = progress
-        self._lease = Lease.asked(f"cache_warm:{warmer.name}", warmer.limit + _GRACE)
+        self._lease = Lease.asked(f"cache_warm:{warmer.name}", LOCK_SECONDS)
 
     @property
     def late(self) -> bool:
@@ -93,8 +97,19 @@ class _Run:
             return self.late_result() if self.late else self.result("stopped", "Stopped on request.")
         except Exception as error:
             logger.exception("The warmer %s failed", self.warmer.name)
-            return self.result("failed", f"{type(error).__name__}: {error}")
+            return self.result("failed", _in_words(error, self.warmer.alias))
         return self.result("done")
+
+    def renew(self) -> None:
+        """Keeps the lock, every now and then. If the cache lost it, there is none until the end of this run."""
+        lease = replace(self._lease, since=time.monotonic())
+        if lease.since - self._lease.since < LOCK_SECONDS / 3:
+            return
+        self._lease = lease
+        try:
+            caches[self.warmer.alias].touch(lease.name, lease.seconds)
+        except Exception:
+            logger.warning("The lock of the warmer %s could not be renewed", self.warmer.name, exc_info=True)
 
     def _fill(self) -> None:
         found = self.warmer.pairs()
@@ -111,6 +126,13 @@ class _Run:
                 self._progress(self.warmer.name, self.written)
             if self._stop.is_set() or self.abandoned or self.late:
                 raise _Stopped
+
+
+def _in_words(error: Exception, alias: str) -> str:
+    """What went wrong, without the login of a server in it."""
+    from cache_admin.adapters.errors import explained  # imports a client library
+
+    return str(explained(error, alias) or _LOGIN.sub("//…@", f"{type(error).__name__}: {error}"))
 
 
 def _batches(pairs: Iterable[tuple[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -195,6 +217,8 @@ class _Crew:
                 result = self._ended.get(timeout=0.05)
             except queue.Empty:
                 self._leave_behind()
+                for run in self._running.values():
+                    run.renew()
             else:
                 if self._running.pop(result.name, None):
                     self._note(result)

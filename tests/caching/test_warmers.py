@@ -212,7 +212,29 @@ def test_a_cache_that_is_down_is_a_failure_and_not_an_exception(make, settings):
         "down": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:9/0"},
     }
     [result] = run(make(lambda: {"a": 1}, alias="down"))
-    assert (result.state, "ConnectionError" in result.error) == ("failed", True)
+    assert (result.state, "down: refused connection" in result.error) == ("failed", True)
+
+
+def test_a_message_holds_no_login(make):
+    def broken() -> None:
+        raise RuntimeError("no answer from https://shop:secret@stock.example/feed")
+
+    [result] = run(make(broken))
+    assert result.error == "RuntimeError: no answer from https://…@stock.example/feed"
+
+
+def test_the_lock_is_renewed_while_it_runs(make, raw: redis.Redis, monkeypatch):
+    monkeypatch.setattr(warming, "LOCK_SECONDS", 0.3)
+    begun, release = threading.Event(), threading.Event()
+    one = make(lambda: begun.set() or release.wait(5) and None)
+    thread = threading.Thread(target=run, args=(one,))
+    thread.start()
+    assert begun.wait(5)
+    time.sleep(1.5)
+    assert run(one)[0].state == "refused"
+    release.set()
+    thread.join()
+    assert raw.ttl("shop:1:cache_warm:products:lock") == -2
 
 
 def test_the_last_run_is_remembered_for_all_processes(make, cache):
