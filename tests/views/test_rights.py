@@ -69,3 +69,10 @@ def test_the_documented_rights_are_enough_and_none_is_left_over(client: Client, 
     stats = guarded.execute_command("INFO", "commandstats")
     sent = {name.removeprefix("cmdstat_") for name in stats} - {"auth", "config|resetstat"}
     assert {f"+{name}" for name in sent} == {right for right in documented() if right.startswith("+")}
+
+
+def test_a_right_that_is_missing_is_told_once_in_each_part(client: Client, guarded: redis.Redis) -> None:
+    guarded.execute_command("ACL", "SETUSER", "cache-admin", "-strlen")
+    page = text(client.get(key_url(b"a:1:string", "mine")))
+    facts, value = page.split("<h2>Value</h2>")
+    assert (facts.count("not permitted: +strlen"), value.count("not permitted: +strlen")) == (1, 1)
