@@ -72,7 +72,7 @@ def meant(alias: str, meaning: Meaning) -> Meant:
         return found
     exact = tuple(target for target in found.targets if target.meaning == "literal")
     if not exact and not found.tags:
-        text = _("%(alias)s cannot list its keys, so %(named)s cannot be found in it. Code of the site can remove it.")
+        text = _("%(alias)s: cannot list its keys, so %(named)s cannot be found. Code of the site can remove it.")
         raise Unsupported(text % {"alias": alias, "named": found.named})
     note = _("%(alias)s cannot list its keys, so only exact keys and tags are meant.") % {"alias": alias}
     return replace(found, targets=exact, notes=(*found.notes, note))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from cache_admin.caching.envelope import MARK
 from cache_admin.values.callables import verdict
 from cache_admin.values.familiar import HERD_MARKER, Told, model_label, reading
 from cache_admin.values.masking import DOTS, Mask, dots
@@ -18,6 +19,8 @@ RESERVED = 20  #: siblings that get a node each before the children of an earlie
 _MAX_BITS = 4_000  #: longer integers are told by their length: writing them in decimal takes quadratic time
 _BOOKKEEPING = frozenset({"_state", "_django_version"})
 _HERD_LABELS = ("marker", "value", "expires")
+#: Of what the caching library stores, see :mod:`cache_admin.caching.envelope`.
+_SEALED_LABELS = ("marker", "computed", "fresh until", "seconds", "tags", "arguments", "value")
 
 
 class Outline:
@@ -82,7 +85,7 @@ class Outline:
         # A pair such as ("authorization", "...") is a field too: headers come as lists of pairs.
         secret = len(part.items) == 2 and self.mask.field(part.items[0])
         ordered = part.kind in {"list", "tuple"}
-        labels = _HERD_LABELS if is_herd(part) else ()
+        labels = _labels(part)
         for i, item in enumerate(part.items):
             yield labels[i] if labels else str(i) if ordered else "", item, secret and i == 1
 
@@ -147,6 +150,13 @@ class Outline:
                 note and f"; {note}"
             )
         return Node(kind, label, shown or visible(text), note=note)
+
+
+def _labels(part: Container) -> tuple[str, ...]:
+    """Names for the items of a tuple that is known."""
+    if is_herd(part):
+        return _HERD_LABELS
+    return _SEALED_LABELS if part.items[:1] == [MARK] and len(part.items) == len(_SEALED_LABELS) else ()
 
 
 def is_herd(item: object) -> bool:
