@@ -20,7 +20,7 @@ def dashboard_stats(user: User) -> dict[str, Any]:
 
     def compute() -> dict[str, Any]:
         items = OrderItem.objects.filter(order__user=user)
-        return items.aggregate(orders=Count("order", distinct=True), items=Sum("quantity"))
+        return items.aggregate(orders=Count("order", distinct=True), items=Sum("quantity", default=0))
 
     return SmartCache().get_or_set_with_lock(key, compute, 30 * MINUTE, lock_timeout=5)
 

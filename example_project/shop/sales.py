@@ -39,7 +39,7 @@ def also_bought(pk: int) -> list[dict[str, Any]]:
 def daily_statistics(day: date) -> dict[str, Any]:
     """Sales of one day, by default of today. Days that are over are kept for a month."""
     items = OrderItem.objects.filter(order__placed__date=day)
-    return items.aggregate(orders=Count("order", distinct=True), sold=Sum(F("price") * F("quantity")))
+    return items.aggregate(orders=Count("order", distinct=True), sold=Sum(F("price") * F("quantity"), default=0))
 
 
 def lifetime_value(user: User, *, recalculate: bool = False) -> Decimal:
@@ -47,6 +47,6 @@ def lifetime_value(user: User, *, recalculate: bool = False) -> Decimal:
 
     def compute(customer: User) -> Decimal:
         items = OrderItem.objects.filter(order__user=customer)
-        return items.aggregate(spent=Sum(F("price") * F("quantity")))["spent"] or Decimal(0)
+        return items.aggregate(spent=Sum(F("price") * F("quantity"), default=Decimal(0)))["spent"]
 
     return _customers.by_object("lifetime_value", user, compute, recalculate=recalculate)
