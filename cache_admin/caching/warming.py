@@ -27,7 +27,7 @@ from cache_admin.caching.warmers import Warmer, chosen
 
 logger = logging.getLogger(__name__)
 #: Entries of one ``set_many``.
-BATCH = 500
+BATCH = 1_000
 #: Seconds for which the result of the last run is remembered.
 _REMEMBERED = 30 * 86_400
 #: Seconds until the lock of a run expires that nobody renews.
@@ -174,7 +174,7 @@ class CacheWarmer:
     @staticmethod
     def last(warmer: Warmer) -> Result | None:
         """How its last run ended, in whichever process, as far as the cache remembers it."""
-        found = caches[warmer.alias].get(_memory_key(warmer))
+        found = caches[warmer.alias].get(memory_key(warmer))
         return Result(**found) if isinstance(found, dict) else None
 
     @staticmethod
@@ -189,7 +189,8 @@ def _age(warmer: Warmer, now: float) -> float:
     return now - last.at if last and last.state == "done" else float("inf")
 
 
-def _memory_key(warmer: Warmer) -> str:
+def memory_key(warmer: Warmer) -> str:
+    """The user key under which the end of its last run is remembered."""
     return f"cache_warm:{warmer.name}:last"
 
 
@@ -259,6 +260,6 @@ class _Crew:
         warmed.send_robust(sender=result.name, written=result.written, seconds=result.seconds, error=error)
         if result.state != "refused":
             try:
-                caches[warmer.alias].set(_memory_key(warmer), asdict(result), _REMEMBERED)
+                caches[warmer.alias].set(memory_key(warmer), asdict(result), _REMEMBERED)
             except Exception:
                 logger.warning("The end of the warmer %s could not be remembered", result.name, exc_info=True)

@@ -17,6 +17,7 @@ from django.db import connections
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from cache_admin.adapters import aliases
 from cache_admin.caching.warmers import Warmer, warmers
 from cache_admin.caching.warming import LOCK_SECONDS, CacheWarmer, Result
 from cache_admin.exceptions import CacheAdminError
@@ -146,16 +147,23 @@ def dropped_by(operation: Operation) -> tuple[Warmer, ...]:
     gone = [targets.Target.from_json(one).user_glob() for one in operation.params.get("targets", ())]
     return tuple(
         warmer
-        for warmer in warmers
+        for warmer in shown()
         if warmer.alias == operation.alias
         and any(globs_meet(pattern.encode(), glob) for pattern in warmer.patterns for glob in gone)
     )
 
 
+def shown() -> tuple[Warmer, ...]:
+    """The warmers of the aliases to show."""
+    known = aliases()
+    return tuple(warmer for warmer in warmers if warmer.alias in known)
+
+
 def _known(name: str) -> Warmer:
-    if name not in warmers.names():
+    found = next((warmer for warmer in shown() if warmer.name == name), None)
+    if found is None:
         raise UnknownWarmer(_("There is no warmer named %(name)s.") % {"name": name})
-    return warmers.get(name)
+    return found
 
 
 def _list(names: Sequence[str]) -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from cache_admin.adapters import adapter
+from cache_admin.adapters.fallback import translated
+from cache_admin.caching.warmers import Warmer
+from cache_admin.caching.warming import CacheWarmer, memory_key
 from cache_admin.models import Operation
 
 #: Operations that are looked through for the last run of a warmer.
@@ -53,6 +57,20 @@ def last(names: Collection[str]) -> dict[str, Outcome]:
         if len(found) == len(names):
             break
     return found
+
+
+def remembered(warmer: Warmer) -> Outcome | None:
+    """How its last run ended as the cache remembers it, also where code or a command ran it.
+
+    The server is asked over a connection of our own first, so that a silent one holds nobody up. Raises what adapters
+    raise.
+    """
+    if not adapter(warmer.alias).exists(memory_key(warmer)):
+        return None
+    with translated(warmer.alias):
+        result = CacheWarmer.last(warmer)
+        return Outcome(**asdict(result)) if result else None
+    return None
 
 
 def expected(names: Collection[str]) -> int:

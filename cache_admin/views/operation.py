@@ -20,9 +20,13 @@ from cache_admin.views.base import CacheView, is_fragment_request
 
 
 def progress(row: Operation) -> dict[str, Any]:
-    """Context of ``_operation.html``. ``rate`` is keys looked at per second since the start, ``remaining`` seconds."""
+    """Context of ``_operation.html``. ``rate`` is keys per second since the start, ``remaining`` seconds.
+
+    Keys are those looked at; for warmers those written, of as many as they wrote the last time.
+    """
     elapsed = ((row.finished or timezone.now()) - row.created).total_seconds()
-    rate = row.scanned / elapsed if row.state == row.State.RUNNING and row.scanned and elapsed >= 1 else None
+    done, total = (row.done_keys, row.planned_keys) if row.kind == "warm" else (row.scanned, row.total)
+    rate = done / elapsed if row.state == row.State.RUNNING and done and elapsed >= 1 else None
     return {
         "operation": row,
         "alias": row.alias,
@@ -31,8 +35,8 @@ def progress(row: Operation) -> dict[str, Any]:
         "interrupted": row.state == row.State.INTERRUPTED,
         "elapsed": elapsed,
         "rate": rate,
-        "share": min(1.0, row.scanned / row.total) if row.total else None,
-        "remaining": max(0, row.total - row.scanned) / rate if rate and row.total else None,
+        "share": min(1.0, done / total) if total else None,
+        "remaining": max(0, total - done) / rate if rate and total else None,
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from django.utils.translation import gettext_lazy as _
 
 from cache_admin.caching.invalidation import cache_invalidator
+from cache_admin.operations import warm
 from cache_admin.views.base import CacheView
 from cache_admin.views.census import CensusStart
 from cache_admin.views.compare import KeyCompare
@@ -23,12 +24,15 @@ from cache_admin.views.operations import Operations, OperationsExport
 from cache_admin.views.overview import Overview
 from cache_admin.views.patterns import Pattern, Patterns, PatternsExport
 from cache_admin.views.rules import Rules
+from cache_admin.views.warmers import Warmers, WarmersStart
 
 ROUTES: list[tuple[str, type[CacheView], str]] = [
     ("", Overview, "cache_changelist"),
     ("find/", Find, "find"),
     ("rules/", Rules, "rules"),
     ("levels/", Levels, "levels"),
+    ("warmers/", Warmers, "warmers"),
+    ("warmers/start/", WarmersStart, "warmers_start"),
     ("invalidate/", Meaning, "meaning"),
     ("invalidate/preview/", MeaningPreview, "meaning_preview"),
     ("invalidate/confirm/", MeaningConfirm, "meaning_confirm"),
@@ -63,8 +67,9 @@ TABS: tuple[tuple[str, object, str, bool], ...] = (
     ("keys", _("Keys"), "view_cache", True),
     ("large_keys", _("Large keys"), "view_cache", True),
     ("invalidate", _("Invalidate"), "invalidate", True),
+    ("warmers", _("Warmers"), "run_warmers", False),
     ("rules", _("Rules"), "view_cache", False),
     ("operations", _("Operations"), "view_audit", False),
 )
 #: Tabs that are there only while this is true.
-WHEN: dict[str, Callable[[], object]] = {"rules": cache_invalidator.rules}
+WHEN: dict[str, Callable[[], object]] = {"rules": cache_invalidator.rules, "warmers": warm.shown}
