@@ -21,7 +21,7 @@ from cache_admin.caching.warming import BATCH
 def known(cache, monkeypatch) -> Iterator[None]:
     before = dict(warmers._entries)
     warmers._entries.clear()
-    add("products", lambda: {f"product:{n}": n for n in range(BATCH + 1)}, critical=True, patterns=["product:*"])
+    add("products", lambda: {f"product:{n}": n for n in range(501)}, critical=True, patterns=["product:*"])
     add("menu", lambda: {"menu": 1}, group="categories", every=60)
     yield
     warmers._entries.clear()
