@@ -30,8 +30,13 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "CONFIRMATION_SECONDS": (10, 86_400),
     "AUDIT_DAYS": (0, math.inf),
 }
-#: What settings name by a word of ours; a dotted path names a function of the project's own instead.
-CHOICES: Mapping[str, tuple[str, ...]] = {"RUNNER": ("thread", "inline", "tasks")}
+#: What settings name by a word of ours.
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "RUNNER": ("thread", "inline", "tasks"),
+    "HEADERS_FOR": ("staff", "everyone", "nobody"),
+}
+#: Those that may also be the dotted path of a function of the project's own.
+PATHS = frozenset({"RUNNER"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,9 @@ class Settings:
     RUNNER: str = "thread"
     #: Days for which finished operations stay in the audit; 0 keeps them for ever.
     AUDIT_DAYS: int = 365
+    #: Whose responses tell of their cache operations in headers, with the middleware: ``"staff"``, ``"everyone"`` or
+    #: ``"nobody"``, see ``docs/monitoring.md``.
+    HEADERS_FOR: str = "staff"
 
 
 @lru_cache(maxsize=1)
@@ -93,7 +101,7 @@ def problem(name: str, value: object) -> str:
     """What the value of a known setting must be, in words; "" for a good value."""
     default = getattr(Settings(), name)
     if name in CHOICES:
-        return _choice_problem(value, CHOICES[name])
+        return _choice_problem(value, CHOICES[name], path=name in PATHS)
     if isinstance(default, int | float):
         return _number_problem(value, default, RANGES.get(name, (-math.inf, math.inf)))
     if isinstance(default, str):
@@ -104,9 +112,15 @@ def problem(name: str, value: object) -> str:
     return "" if texts else "a list or tuple of strings" + (" or None" if default is None else "")
 
 
-def _choice_problem(value: object, choices: tuple[str, ...]) -> str:
-    dotted = isinstance(value, str) and "." in value and all(part.isidentifier() for part in value.split("."))
-    return "" if dotted or value in choices else f"{', '.join(map(repr, choices))} or the dotted path of a function"
+def _choice_problem(value: object, choices: tuple[str, ...], *, path: bool) -> str:
+    if value in choices or (path and _is_path(value)):
+        return ""
+    *others, last = [*map(repr, choices), *(["the dotted path of a function"] if path else [])]
+    return f"{', '.join(others)} or {last}"
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str) and "." in value and all(part.isidentifier() for part in value.split("."))
 
 
 def _number_problem(value: object, default: float, bounds: tuple[float, float]) -> str:

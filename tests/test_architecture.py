@@ -29,6 +29,9 @@ CATCH_ALL = {
     "operations/runner.py": "a failing operation ends as failed, not the process",
     "operations/queueing.py": "a queue of any make raises what it likes; the operation is interrupted and says so",
     "panels/base.py": "a card fails alone",
+    "monitoring/instrument.py": "a class that cannot be watched is left alone",
+    "monitoring/listeners.py": "a failing listener never reaches the caller of a cache",
+    "monitoring/middleware.py": "a failure in looking at the user never costs the response",
     "monitoring/recorder.py": "a failure in recording never reaches the caller",
     "monitoring/sampler.py": "a failure in sampling never reaches the page",
 }
