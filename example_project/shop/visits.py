@@ -62,6 +62,7 @@ class Visitors:
         elif roll < 0.98:
             client.get(reverse("shop:dashboard"))
         else:
+            client.post(reverse("shop:add_to_cart", args=[self._product()]))
             client.post(reverse("shop:checkout"))
 
     def _product(self) -> int:
