@@ -19,7 +19,7 @@ from cache_admin.caching.levels import DatabaseFigures, conditional_figures, dat
 from cache_admin.caching.owners import owners
 from cache_admin.exceptions import CacheAdminError
 from cache_admin.monitoring.findings import about
-from cache_admin.views.base import CacheView
+from cache_admin.views.base import CacheView, is_fragment_request
 from cache_admin.views.overview import each_alias
 
 _CONDITIONAL = "django.middleware.http.ConditionalGetMiddleware"
@@ -60,7 +60,7 @@ class Levels(CacheView):
 
     def fragment_context(self) -> dict[str, Any]:
         context = super().fragment_context()
-        if not self.request.headers.get("HX-Request"):
+        if not is_fragment_request(self.request):
             return context
         answered = conditional_figures()
         owned = owners()

@@ -6,6 +6,7 @@ every change is an operation of its own alias.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -29,7 +30,10 @@ from cache_admin.views.invalidate import InvalidateView, Wish
 from cache_admin.views.operation import progress
 from cache_admin.views.overview import each_alias
 
+#: For looking into each cache, however long those before it took.
 _LEAST_MILLISECONDS = 300
+#: For all caches together before somebody confirms: what one means is rare, so a sample tells little of it.
+_CONFIRM_MILLISECONDS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +85,14 @@ class MeaningView(InvalidateView):
 
     def answers(self, wish: Wish, confirming: bool) -> list[Answer]:
         """One for each alias. Raises :class:`InvalidPattern` and ``PermissionDenied``, which hold for all of them."""
-        rows = each_alias()
-        budget = max(_LEAST_MILLISECONDS, PREVIEW_MILLISECONDS / max(1, len(rows)))
+        began = time.monotonic()
+        whole = _CONFIRM_MILLISECONDS if confirming else PREVIEW_MILLISECONDS
         found = []
-        for alias, adapter, problem in rows:
+        for alias, adapter, problem in each_alias():
             if adapter is None:
                 found.append(Answer(alias, problem=problem))
                 continue
+            budget = max(_LEAST_MILLISECONDS, whole - (time.monotonic() - began) * 1000)
             try:
                 plan = wish.plan(alias, self.user, self.request.get_host(), budget_ms=budget)
             except InvalidPattern:

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 import redis
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.core.cache import caches
 from django.core.cache.utils import make_template_fragment_key
 from django.http import HttpRequest, HttpResponse
@@ -14,7 +14,7 @@ from django.test import Client, RequestFactory
 from django.utils import translation
 from django.views.decorators.cache import cache_page
 
-from cache_admin.caching import cache_result
+from cache_admin.caching import cache_result, purging
 from cache_admin.caching.invalidation import cache_invalidator
 from cache_admin.caching.tags import tag_key
 from cache_admin.caching.views import cache_per_user
@@ -287,3 +287,37 @@ def test_a_silent_server_is_said_and_the_others_go_on(client: Client, shop: redi
     asked = ask(client, kind="fragment", target="side")
     assert [answer.alias for answer in asked.context["answers"]] == ["default"]
     assert "refused connection" in text(asked)
+
+
+def test_keys_expire_over_a_while_but_tags_and_proxies_at_once(client: Client, shop: redis.Redis) -> None:
+    told: list[tuple[list[str], list[str]]] = []
+
+    class Proxy:
+        def purge(self, urls: Sequence[str], tags: Sequence[str]) -> None:
+            told.append((list(urls), list(tags)))
+
+    rule = cache_invalidator.register_invalidation_rule(
+        Product, tags=["product:{pk}"], keys=["front"], urls=["/products/{pk}/"], name="gently"
+    )
+    caches["default"].set_many({"front": 1, tag_key("product:7"): 1})
+    try:
+        with purging.purgers.temporarily("proxy", Proxy()):
+            data = {"kind": "object", "target": "shop_models.product:7", "when": "spread", "seconds": "60"}
+            assert "only keys expire over a while" in text(ask(client, **data))
+            confirm(client, **data)
+            assert purging.wait(5)
+    finally:
+        cache_invalidator.unregister(rule)
+    assert told == [(["/products/7/"], ["product:7"])]
+    assert caches["default"].get(tag_key("product:7")) != 1
+    assert 0 < caches["default"].ttl("front") <= 61
+    row = Operation.objects.get(alias="default")
+    assert (row.kind, row.state, row.done_keys) == ("expire", "done", 1)
+
+
+def test_a_permission_that_is_lost_in_between_starts_nothing(client: Client, shop: redis.Redis) -> None:
+    caches["default"].set(make_template_fragment_key("side"), "x")
+    (answer,) = ask(client, kind="fragment", target="side").context["answers"]
+    client.user.user_permissions.remove(Permission.objects.get(codename="invalidate"))  # type: ignore[attr-defined]
+    assert ask(client, token=answer.token, alias="default").status_code == 403
+    assert make_template_fragment_key("side") in names(shop)
