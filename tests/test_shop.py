@@ -272,6 +272,15 @@ def test_a_page_of_one_customer_is_never_shown_to_another(shop: Shop) -> None:
         shop.sign_in("admin")
 
 
+def test_staff_sees_in_headers_what_a_page_asked_of_the_caches(shop: Shop) -> None:
+    shop.get("products/12/")
+    with shop.browser.open(f"{shop.url}products/12/", timeout=20) as response:
+        assert int(response.headers["X-Cache-Hits"]) > 4
+        assert response.headers["X-Cache-Hit-Rate"].endswith("%")
+        assert "cache;dur=" in response.headers["Server-Timing"]
+    assert "X-Cache-Hits" not in shop.answer("products/12/")[1]
+
+
 def test_pages_that_did_not_change_are_not_sent_again(shop: Shop) -> None:
     for path in ("terms/", "catalogue.csv"):
         status, headers = shop.answer(path)

@@ -6,9 +6,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 
-from cache_admin.caching import invalidate_tags
-from cache_admin.caching.invalidation import cache_invalidator
-from cache_admin.caching.pages import invalidate_page
+from cache_admin.caching import cache_invalidator, invalidate_page, invalidate_tags
 from shop.models import Category, Order, OrderItem, Product
 from shop.stock import SORTS
 

@@ -14,10 +14,16 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from cache_admin.caching.fragments import invalidate_fragment
-from cache_admin.caching.invalidation import Changes, cache_invalidator, invalidates, touch
-from cache_admin.caching.purging import HttpPurger, register_purger
-from cache_admin.caching.warmers import warmer
+from cache_admin.caching import (
+    Changes,
+    HttpPurger,
+    cache_invalidator,
+    invalidate_fragment,
+    invalidates,
+    register_purger,
+    touch,
+    warmer,
+)
 from shop import exports, sales, stock
 from shop.models import Category, Order, Product, Review
 

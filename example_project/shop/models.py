@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 
-from cache_admin.caching.querysets import CachedManager, CachedQuerySet
+from cache_admin.caching import CachedManager, CachedQuerySet
 
 
 class Category(models.Model):

@@ -16,9 +16,7 @@ from django.views.decorators.cache import cache_page
 from django.views.decorators.http import require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from cache_admin.caching.levels import conditional_page
-from cache_admin.caching.pages import invalidate_page
-from cache_admin.caching.views import cache_per_user
+from cache_admin.caching import cache_per_user, conditional_page, invalidate_page
 from shop import customers, exports, stock
 from shop.models import Category, Order, OrderItem, Product
 from shop.sales import also_bought, daily_statistics, lifetime_value, popular_products

@@ -1,6 +1,7 @@
 """Settings of the example shop, as the settings of a project that uses Django Cache Admin look.
 
-All that the dashboard needs is in ``INSTALLED_APPS``: ``django_htmx`` and ``cache_admin``.
+All that the dashboard needs is in ``INSTALLED_APPS``: ``django_htmx`` and ``cache_admin``. The middleware tells staff
+in response headers what a page asked of the caches.
 """
 
 import os
@@ -26,6 +27,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "cache_admin.monitoring.middleware.CacheMonitoringMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",

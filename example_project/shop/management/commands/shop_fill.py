@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from cache_admin.caching.warming import CacheWarmer
+from cache_admin.caching import CacheWarmer
 from shop import bulk
 from shop.visits import Visitors
 

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.db.models import DecimalField, ExpressionWrapper, F
 
-from cache_admin.caching.invalidation import touch
+from cache_admin.caching import touch
 from shop.models import Product
 
 

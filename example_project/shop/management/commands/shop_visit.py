@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django_redis.exceptions import ConnectionInterrupted
 from redis.exceptions import RedisError
 
-from cache_admin.caching.warming import CacheWarmer
+from cache_admin.caching import CacheWarmer
 from shop.stock import MINUTE
 from shop.visits import Visitors
 
