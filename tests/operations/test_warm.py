@@ -190,11 +190,11 @@ def test_a_permission_taken_away_stops_it(make: Make, keeper: User, threads: Non
 
 @threaded
 def test_it_goes_on_with_the_warmer_that_was_cut_off_when_its_worker_is_killed(
-    make: Make, keeper: User, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    make: Make, keeper: User, raw: redis.Redis
 ) -> None:
     calls: list[str] = []
     make("first", lambda: calls.append("first") or {"first": 1})
-    make("slow", lambda: calls.append("slow") or {f"slow:{i}": i for i in range(1_500)})
+    make("slow", lambda: calls.append("slow") or {f"slow:{i}": i for i in range(2 * BATCH)})
     operation, _ = runner.begin(warm.plan(["first", "slow"]), keeper)
     expire_lease()
     worker = subprocess.Popen(
@@ -217,7 +217,7 @@ def test_it_goes_on_with_the_warmer_that_was_cut_off_when_its_worker_is_killed(
     expire_lease()
     assert runner.poll(row).state == "done"
     assert calls == ["slow"], "what was done is not done again, and the dead worker's lock is waited for"
-    assert raw.exists("shop:1:slow:1499")
+    assert raw.exists(f"shop:1:slow:{2 * BATCH - 1}")
 
 
 @database

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 
 def slow() -> Iterator[tuple[str, int]]:
     """A batch at once, then nothing more for long."""
-    for number in range(1_500):
-        if number == 600:
+    from cache_admin.caching.warming import BATCH
+
+    for number in range(2 * BATCH):
+        if number == BATCH + 1:
             time.sleep(120)
         yield f"slow:{number}", number
 
