@@ -116,15 +116,15 @@ def _check_function(path: str) -> list[checks.CheckMessage]:
 
 
 def check_install(installed: Iterable[str], package: Path) -> list[checks.CheckMessage]:
-    """W001, W002 and W003: what the pages need beside this app. ``installed`` are names of apps."""
+    """E005, W002 and W003: what the pages need beside this app. ``installed`` are names of apps."""
     names = set(installed)
     messages: list[checks.CheckMessage] = []
     if "django_htmx" not in names:
         messages.append(
-            checks.Warning(
+            checks.Error(
                 "The cache pages need django-htmx.",
                 hint="Add 'django_htmx' to INSTALLED_APPS.",
-                id="cache_admin.W001",
+                id="cache_admin.E005",
             )
         )
     if not (package / "templates" / "cache_admin").is_dir():

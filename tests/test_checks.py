@@ -134,9 +134,9 @@ def test_tasks_without_workers_are_warned_of() -> None:
     assert warned(default={"BACKEND": "django_tasks_db.DatabaseBackend"}) == []
 
 
-def test_missing_htmx_and_admin_are_warned_of() -> None:
+def test_missing_htmx_and_admin_are_told() -> None:
     messages = checks.check_install({"cache_admin"}, checks.PACKAGE)
-    assert ids(messages) == ["cache_admin.W001", "cache_admin.W003"]
+    assert ids(messages) == ["cache_admin.E005", "cache_admin.W003"]
 
 
 def test_a_checkout_without_symbolic_links_is_warned_of(tmp_path: Path) -> None:
@@ -147,6 +147,6 @@ def test_a_checkout_without_symbolic_links_is_warned_of(tmp_path: Path) -> None:
 def test_every_message_is_documented() -> None:
     documented = (Path(__file__).parent.parent / "docs" / "install.md").read_text()
     source = Path(checks.__file__).read_text()
-    for code in ("E001", "E002", "E003", "E004", "W001", "W002", "W003", "W004"):
+    for code in ("E001", "E002", "E003", "E004", "E005", "W002", "W003", "W004"):
         assert f'"cache_admin.{code}"' in source
         assert f"`cache_admin.{code}`" in documented

@@ -1,9 +1,10 @@
 """Pages of a walk -> a report: the census of one alias, complete, interrupted or sampled.
 
-Names are folded while the server measures their page; what is left per key afterwards is adding up. Bytes are asked for
-every key, expiry and type for some only, for each costs two more commands: the first ``PROBES`` keys of a pattern
-(``SAMPLE_PROBES`` where time is short), then every ``THIN``-th key. Keyspaces up to ``SMALL`` keys are probed whole, so
-their figures are exact. A key that SCAN returns twice, as it may while the server resizes its table, is counted twice.
+Names are folded while the server measures their page; what is left per key afterwards is adding up. Bytes are asked
+for every key, expiry and type for some only, for each costs two more commands: the first ``PROBES`` keys of a pattern
+(``SAMPLE_PROBES`` where time is short), then every ``THIN``-th key. Keyspaces up to ``SMALL`` keys (``SAMPLE_SMALL``)
+are probed whole, so their figures are exact. A key that SCAN returns twice, as it may while the server resizes its
+table, is counted twice.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from cache_admin.keyspace.report import Report
 from cache_admin.keyspace.summary import Findings, summarise
 from cache_admin.keyspace.tally import Tally
 
-SMALL = 20_000
+SMALL = 100_000
+SAMPLE_SMALL = 5_000
 PROBES = 200
 SAMPLE_PROBES = 50
 THIN = 50
@@ -57,9 +59,10 @@ class Census:
     that raises.
     """
 
-    def __init__(self, adapter: Adapter, *, probes: int = PROBES) -> None:
+    def __init__(self, adapter: Adapter, *, probes: int = PROBES, small: int = SMALL) -> None:
         self.adapter = adapter
         self._wanted = probes
+        self._small = small
         self.cursor = 0
         self.run_id = ""
         self.finished = False  #: the walk came to its end
@@ -98,7 +101,7 @@ class Census:
         return self._choose(names, tallies)
 
     def _choose(self, names: Sequence[bytes], tallies: Sequence[Tally]) -> list[bytes]:
-        if 0 < self.total <= SMALL:
+        if 0 < self.total <= self._small:
             asked = dict(zip(names, tallies, strict=True))
         else:
             asked = dict(zip(names[self._offset :: THIN], tallies[self._offset :: THIN], strict=True))
@@ -255,7 +258,7 @@ def sample(adapter: Adapter, budget_ms: float, *, start: tuple[int, str] = (0, "
 
     ``start`` is a cursor and the ``run_id`` that it belongs to. Raises what :meth:`Adapter.walk` raises.
     """
-    census = Census(adapter, probes=SAMPLE_PROBES)
+    census = Census(adapter, probes=SAMPLE_PROBES, small=SAMPLE_SMALL)
     began = time.perf_counter()
     deadline = began + budget_ms / 1000
     with closing(adapter.walk(census.choose, cursor=start[0], run_id=start[1])) as pages:
