@@ -42,11 +42,14 @@ class _Default:
 
 
 def _tell_each(alias: str, keys: Sequence[Any], found: Any, seconds: float) -> None:
-    hits = [key for key in keys if key in found]
+    try:
+        hits = [key for key in keys if key in found]
+    except TypeError:  # unhashable keys: no result can name them
+        hits = []
     if hits:
         tell(alias, "hit", hits, seconds)
     if len(hits) < len(keys):
-        tell(alias, "miss", [key for key in keys if key not in found], 0.0 if hits else seconds)
+        tell(alias, "miss", [key for key in keys if key not in found] if hits else keys, 0.0 if hits else seconds)
 
 
 def _each(keys: Iterable[Any]) -> list[Any]:
@@ -54,7 +57,7 @@ def _each(keys: Iterable[Any]) -> list[Any]:
     keys = [*keys]
     try:
         return [*dict.fromkeys(keys)]
-    except TypeError:  # no key that a result could name; what that means is for the cache to say
+    except TypeError:  # unhashable; what that means is for the cache to say
         return keys
 
 

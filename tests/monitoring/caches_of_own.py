@@ -1,0 +1,63 @@
+"""Caches of a host project's own, that call themselves and others, or fail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.cache import caches
+from django.core.cache.backends.locmem import LocMemCache
+
+
+class TwoLevels(LocMemCache):
+    """Asks another alias for what it lacks."""
+
+    def get(self, key: Any, default: Any = None, version: Any = None) -> Any:
+        value = super().get(key, self._missing_key, version)
+        return caches["locmem"].get(key, default) if value is self._missing_key else value
+
+
+class Failing(LocMemCache):
+    def get(self, key: Any, default: Any = None, version: Any = None) -> Any:
+        raise ConnectionError("down")
+
+    set = add = get_many = get
+
+
+class MoreArguments(LocMemCache):
+    """Takes a client, as django-redis does, and refuses some keys."""
+
+    def get(self, key: Any, default: Any = None, version: Any = None, client: Any = None) -> Any:
+        return client or super().get(key, default, version)
+
+    def set(self, key: Any, value: Any, *args: Any, nx: bool = False, **kwargs: Any) -> Any:
+        return self.add(key, value, *args, **kwargs) if nx else super().set(key, value, *args, **kwargs)
+
+    def set_many(self, data: Any, *args: Any, **kwargs: Any) -> Any:
+        super().set_many({key: data[key] for key in data if key != "refused"}, *args, **kwargs)
+        return [key for key in data if key == "refused"]
+
+
+class OtherNames(LocMemCache):
+    def delete(self, name: Any, version: Any = None) -> Any:
+        return super().delete(name, version)
+
+
+class NativeAsync(LocMemCache):
+    """Has coroutines of its own, which do not lead to the sync methods of the same name."""
+
+    async def aget(self, key: Any, default: Any = None, version: Any = None) -> Any:
+        return LocMemCache.get(self, key, default, version)
+
+
+class WithFinaliser(LocMemCache):
+    def __del__(self) -> None:
+        pass
+
+
+class WithSlots(LocMemCache):
+    __slots__ = ("more",)
+
+
+class Sealed(LocMemCache):
+    def __init_subclass__(cls) -> None:
+        raise RuntimeError("final")
