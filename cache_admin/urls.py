@@ -15,6 +15,7 @@ from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, register_converter, reverse
 from django_htmx.http import HttpResponseClientRedirect
 
+from cache_admin.views import routes
 from cache_admin.views.base import CacheView, is_fragment_request
 
 PREFIX = "cache_admin_"
@@ -38,8 +39,6 @@ register_converter(AliasConverter, "cache_alias")
 
 def patterns(site: AdminSite) -> list[URLPattern]:
     """The URL patterns of the dashboard on one admin site."""
-    from cache_admin.views import routes
-
     return [path(route, _guarded(site, view), name=PREFIX + name) for route, view, name in routes.ROUTES]
 
 

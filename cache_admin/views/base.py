@@ -23,6 +23,7 @@ from cache_admin.adapters import adapter, aliases
 from cache_admin.adapters.base import Adapter
 from cache_admin.exceptions import CacheAdminError, UnknownAlias
 from cache_admin.models import Cache
+from cache_admin.views.tabs import TABS, WHEN
 
 log = logging.getLogger(__name__)
 
@@ -132,8 +133,6 @@ class CacheView(View):
 
     def tabs(self, alias: str) -> list[tuple[str, object, str]]:
         """(slug, label, URL) of the pages of one alias that exist and are permitted."""
-        from cache_admin.views.routes import TABS, WHEN
-
         return [
             (slug, label, self.url(slug, alias) if scoped else f"{self.url(slug)}?alias={alias}")
             for slug, label, codename, scoped in TABS
