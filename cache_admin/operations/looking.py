@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from cache_admin.adapters.base import SCAN_COUNT, Adapter
+from cache_admin.adapters.base import SCAN_COUNT, Adapter, MeasuredPage
 from cache_admin.keyspace import catalogue, estimates
 from cache_admin.keyspace.folder import OTHER, Folder
 from cache_admin.keyspace.patterns import display
@@ -143,9 +143,11 @@ class _Sorter:
             self.outside.add("", outside)
 
 
-def look(cache: Adapter, selection: Selection, *, include_protected: bool, budget: float) -> Look:
+def look(cache: Adapter, selection: Selection, *, include_protected: bool, budget: float, rare: bool = False) -> Look:
     """Looks for about ``budget`` seconds. Past that the figures are extrapolated from what was seen until then.
 
+    ``rare``: the targets lie far apart and match little of what they have in common, so only what they match is
+    measured, and nothing is told of the rest.
     The first pages of a SCAN are a uniform sample of the keys (hash order), so their share is that of all keys.
     """
     sorter = _Sorter(cache, selection, include_protected)
@@ -155,7 +157,8 @@ def look(cache: Adapter, selection: Selection, *, include_protected: bool, budge
     found = Look()
     if selection.server_glob is not None:
         began = time.monotonic()
-        with closing(cache.walk(lambda keys: (), glob=selection.server_glob)) as pages:
+        walk = _rare(cache, selection) if rare else cache.walk(lambda keys: (), glob=selection.server_glob)
+        with closing(walk) as pages:
             for page in pages:
                 new = [
                     (raw, size)
@@ -181,6 +184,19 @@ def look(cache: Adapter, selection: Selection, *, include_protected: bool, budge
     found.going = sorter.going.shares(scale)
     found.staying = sorter.protected.shares(scale, protected=True) + sorter.outside.shares(scale)
     return found
+
+
+def _rare(cache: Adapter, selection: Selection) -> Generator[MeasuredPage, None, None]:
+    """Pages of what is matched alone, measured key by key."""
+    cursor, run_id, total = 0, "", cache.count()
+    while True:
+        page = cache.scan(cursor, selection.server_glob or b"*", run_id=run_id)
+        cursor, run_id = page.cursor, page.run_id
+        keys = [raw for raw in page.keys if selection.match(raw)]
+        sizes = [cache.key_info(raw).size for raw in keys]
+        yield MeasuredPage(cursor, keys, sizes, {}, 0.0, run_id, total)
+        if not cursor:
+            return
 
 
 def _exact(cache: Adapter, selection: Selection) -> list[tuple[bytes, int | None]]:

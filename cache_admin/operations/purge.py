@@ -62,10 +62,8 @@ def plan(
     _check(meant.targets, user, over, include_protected)
     cache = adapter(alias)
     selection = Selection(meant.targets, cache.codec, may_be_empty=bool(meant.named))
-    found = look(cache, selection, include_protected=include_protected, budget=budget_ms / 1000)
-    if meant.named:
-        # Its globs lie far apart, so most of what the scan meets has nothing to do with them.
-        found.staying = tuple(share for share in found.staying if share.protected)
+    rare = bool(meant.named)
+    found = look(cache, selection, include_protected=include_protected, budget=budget_ms / 1000, rare=rare)
     params: dict[str, Any] = {
         "targets": [target.to_json() for target in selection.targets],
         "include_protected": include_protected,

@@ -6,6 +6,7 @@ another alias or another program.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -111,6 +112,7 @@ class Selection:
         #: Keys named exactly, raw key -> user key; they need no scan.
         self.literals: dict[bytes, str] = {codec.raw(key): key for key in exact}
         self._tests = [self._test(target) for target in self._wide]
+        self._may_match = _search(self._wide)
         #: What the server is asked for in one scan; None when exact keys are all there is.
         self.server_glob: bytes | None = self._server_glob() if self._wide else None
 
@@ -133,7 +135,7 @@ class Selection:
 
     def match(self, raw: bytes) -> bool:
         """Whether a raw key that a scan returned is chosen. False for every key that is not this alias's own."""
-        return any(test(raw) for test in self._tests)
+        return bool(self._may_match(raw)) and any(test(raw) for test in self._tests)
 
     def _around(self, user_glob: bytes) -> bytes:
         return escape_glob(self._codec.head) + user_glob + escape_glob(self._codec.tail)
@@ -156,3 +158,30 @@ def read(stored: Sequence[dict[str, Any]], codec: KeyCodec) -> Selection:
 def show_glob(glob: bytes) -> str:
     """A glob as text, unseen characters escaped; its own backslashes are escapes already and not doubled."""
     return "\\".join(show(part) for part in glob.split(b"\\"))
+
+
+def _search(targets: Sequence[Target]) -> Callable[[bytes], object]:
+    """One quick test that fails for most keys that none of the targets match."""
+    held = {b"" if target.meaning == "template" else _held(target.user_glob()) for target in targets}
+    if len(targets) < 2 or b"" in held:
+        return lambda raw: True
+    shortest = [one for one in held if not any(other != one and other in one for other in held)]
+    return re.compile(b"|".join(map(re.escape, shortest))).search
+
+
+def _held(glob: bytes) -> bytes:
+    """The longest text that every key that ``glob`` matches holds; "" where that is not plain to see."""
+    longest, part, i = b"", bytearray(), 0
+    while i < len(glob):
+        if glob[i] not in b"*?[":
+            i += glob[i] == ord("\\") and i + 1 < len(glob)
+            part.append(glob[i])
+        else:
+            longest, part = max(longest, bytes(part), key=len), bytearray()
+            if glob[i] == ord("["):
+                i = glob.find(b"]", i)
+                if i < 0 or b"-" in glob or b"\\" in glob:
+                    # Ranges and escapes may hold the bracket that would end the class.
+                    return longest
+        i += 1
+    return max(longest, bytes(part), key=len)

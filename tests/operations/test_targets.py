@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cache_admin.adapters import adapter
 from cache_admin.exceptions import InvalidPattern, Unsupported
-from cache_admin.keys import KeyCodec
+from cache_admin.keys import KeyCodec, compile_glob
 from cache_admin.keyspace import patterns
 from cache_admin.operations.targets import Selection, Target, show_glob
 
@@ -113,3 +113,14 @@ def test_the_server_is_asked_for_at_least_what_matches(raw: redis.Redis, keys: s
     offered = raw.keys(selection.server_glob)
     assert {key for key in offered if selection.match(key)} == expected
     assert {key for key in raw.keys("*") if selection.match(key)} == expected
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.text("ab*?[]\\-^", min_size=1, max_size=9), min_size=2, max_size=4), st.text("ab-]\\^[*", max_size=6)
+)
+def test_the_quick_test_before_globs_loses_no_key(globs: list[str], key: str) -> None:
+    targets = [Target("glob", glob.encode()) for glob in globs]
+    slow = any(compile_glob(glob.encode())(key.encode()) for glob in globs)
+    codec = KeyCodec(b"", b"", True, 1, lambda key, version: key.encode())
+    assert Selection(targets, codec).match(key.encode()) is bool(slow)
