@@ -90,13 +90,14 @@ def _look(
         return Coverage(reason=str(error)), last
     if not keys.exact and not keys.value:
         return Coverage(reason=_("The sample of this cache met none of its keys.")), last
-    return Coverage(keys, _should_be(warmer, last)), last
+    return Coverage(keys, _should_be(warmer, last, keys)), last
 
 
-def _should_be(warmer: Warmer, last: Outcome | None) -> int | None:
+def _should_be(warmer: Warmer, last: Outcome | None, keys: Estimate) -> int | None:
     if all(coverage.exact_key(pattern) is not None for pattern in warmer.patterns):
         return len(set(warmer.patterns))
-    return last.written if last and not last.failed else None
+    # Others fill its patterns too where there are more keys than it wrote, so its own part is not known.
+    return last.written if last and not last.failed and keys.low <= last.written else None
 
 
 def _last_change() -> float:

@@ -138,6 +138,12 @@ def test_runs_of_commands_and_code_stand_there_too(client: Client, shop: None) -
     assert re.search(r"products product: \* in default 20 of 20 100 % 0.\d s ago 20", table(client))
 
 
+def test_more_keys_than_it_wrote_are_not_held_against_it(client: Client, shop: None) -> None:
+    run(client, warmer="products")
+    caches["default"].set_many({f"product:{i}": i for i in range(30)})
+    assert re.search(r"products product: \* in default 30 0.\d s ago 20", table(client))
+
+
 def test_what_is_not_known_is_said_so(client: Client, make: Make) -> None:
     make("silent")
     make("local", alias="locmem", patterns=["a:*"])
