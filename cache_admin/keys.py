@@ -115,13 +115,18 @@ def _class_members(glob: bytes, i: int) -> tuple[list[int], int]:
             members.add(glob[i + 1])
             i += 2
         elif glob[i + 1 : i + 2] == b"-" and i + 2 < len(glob):
-            low, high = sorted((glob[i], glob[i + 2]))
-            members.update(range(low, high + 1))
+            low, high = sorted((_signed(glob[i]), _signed(glob[i + 2])))
+            members.update(byte % 256 for byte in range(low, high + 1))
             i += 3
         else:
             members.add(glob[i])
             i += 1
     return sorted(set(range(256)) - members if negate else members), i + 1
+
+
+def _signed(byte: int) -> int:
+    """The server orders bytes as C's ``char``, which is signed on x86: the parts of é come before all ASCII."""
+    return byte if byte < 128 else byte - 256
 
 
 def globs_meet(first: bytes, second: bytes) -> bool:
