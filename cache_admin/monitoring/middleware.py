@@ -34,22 +34,12 @@ requests = logging.getLogger("cache_admin.requests")
 class Counts:
     """What the caches were asked: keys found, not found and stored, and the seconds that all operations took."""
 
-    __slots__ = ("_lock", "hits", "misses", "seconds", "sets")
+    __slots__ = ("hits", "lock", "misses", "seconds", "sets")
 
     def __init__(self) -> None:
         self.hits = self.misses = self.sets = 0
         self.seconds = 0.0
-        self._lock = threading.Lock()  # an async view may use caches in two threads at once
-
-    def add(self, event: Event, number: int, seconds: float) -> None:
-        with self._lock:
-            self.seconds += seconds
-            if event == "hit":
-                self.hits += number
-            elif event == "miss":
-                self.misses += number
-            elif event == "set":
-                self.sets += number
+        self.lock = threading.Lock()  # an async view may use caches in two threads at once
 
     @property
     def hit_rate(self) -> float | None:
@@ -75,8 +65,16 @@ _counts: ContextVar[Counts | None] = ContextVar("cache_admin_counts", default=No
 def count(alias: str, event: Event, keys: Sequence[Any], seconds: float) -> None:
     """The listener: adds an operation to the request in whose context it happened."""
     counts = _counts.get()
-    if counts is not None:
-        counts.add(event, len(keys), seconds)
+    if counts is None:
+        return
+    with counts.lock:
+        counts.seconds += seconds
+        if event == "hit":
+            counts.hits += len(keys)
+        elif event == "miss":
+            counts.misses += len(keys)
+        elif event == "set":
+            counts.sets += len(keys)
 
 
 class CacheMonitoringMiddleware:

@@ -20,25 +20,13 @@ from cache_admin.monitoring.listeners import Event, tell
 _MISSING = object()
 
 
-class _Default:
-    """The caller's default of a ``get_or_set``. That it is asked for is the miss."""
-
-    def __init__(self, alias: str, key: Any, default: Any) -> None:
-        self.alias, self.key, self.default = alias, key, default
-        self.began = perf_counter()
-        self.missed = False
-
-    def __call__(self) -> Any:
-        asked = perf_counter()
-        self.missed = True
-        tell(self.alias, "miss", (self.key,), asked - self.began)
-        try:
-            return self.default() if callable(self.default) else self.default
-        finally:
-            self.began = perf_counter()
-
-    def done(self) -> None:
-        tell(self.alias, "set" if self.missed else "hit", (self.key,), perf_counter() - self.began)
+def _default(alias: str, key: Any, default: Any, began: float, made: list[float]) -> Any:
+    """The caller's default of a ``get_or_set``. That it is asked for is the miss; ``made`` gets the time after it."""
+    tell(alias, "miss", (key,), perf_counter() - began)
+    try:
+        return default() if callable(default) else default
+    finally:
+        made.append(perf_counter())
 
 
 def _tell_each(alias: str, keys: Sequence[Any], found: Any, seconds: float) -> None:
@@ -96,10 +84,6 @@ def _telling(name: str, event: Event, keys: Callable[..., Sequence[Any]]) -> Any
 
 def _asked(result: Any, key: Any, *args: Any, **kwargs: Any) -> Sequence[Any]:
     return (key,)
-
-
-def _stored(result: Any, key: Any, *args: Any, **kwargs: Any) -> Sequence[Any]:
-    return () if result is False else (key,)  # most caches answer None; False is a refusal
 
 
 def _added(result: Any, key: Any, *args: Any, **kwargs: Any) -> Sequence[Any]:
@@ -166,16 +150,34 @@ class Watched(BaseCache):
         return found
 
     def get_or_set(self, key: Any, default: Any, *args: Any, **kwargs: Any) -> Any:
-        made = _Default(self._watched_alias, key, default)
-        value = self._watched_class.get_or_set(self._watched_plain, key, made, *args, **kwargs)
-        made.done()
+        began = perf_counter()
+        made: list[float] = []
+        answer = functools.partial(_default, self._watched_alias, key, default, began, made)
+        value = self._watched_class.get_or_set(self._watched_plain, key, answer, *args, **kwargs)
+        tell(self._watched_alias, "set" if made else "hit", (key,), perf_counter() - (made[-1] if made else began))
         return value
 
     async def aget_or_set(self, key: Any, default: Any, *args: Any, **kwargs: Any) -> Any:
-        made = _Default(self._watched_alias, key, default)
-        value = await self._watched_class.aget_or_set(self._watched_plain, key, made, *args, **kwargs)
-        made.done()
+        began = perf_counter()
+        made: list[float] = []
+        answer = functools.partial(_default, self._watched_alias, key, default, began, made)
+        value = await self._watched_class.aget_or_set(self._watched_plain, key, answer, *args, **kwargs)
+        tell(self._watched_alias, "set" if made else "hit", (key,), perf_counter() - (made[-1] if made else began))
         return value
+
+    def set(self, key: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
+        began = perf_counter()
+        result = self._watched_class.set(self._watched_plain, key, value, *args, **kwargs)
+        if result is not False:  # most caches answer None
+            tell(self._watched_alias, "set", (key,), perf_counter() - began)
+        return result
+
+    async def aset(self, key: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
+        began = perf_counter()
+        result = await self._watched_class.aset(self._watched_plain, key, value, *args, **kwargs)
+        if result is not False:
+            tell(self._watched_alias, "set", (key,), perf_counter() - began)
+        return result
 
     def delete_many(self, keys: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
         began, keys = perf_counter(), _each(keys)
@@ -189,7 +191,6 @@ class Watched(BaseCache):
         tell(self._watched_alias, "delete", keys, perf_counter() - began)
         return result
 
-    set, aset = _telling("set", "set", _stored), _telling("aset", "set", _stored)
     add, aadd = _telling("add", "set", _added), _telling("aadd", "set", _added)
     set_many, aset_many = _telling("set_many", "set", _stored_of), _telling("aset_many", "set", _stored_of)
     incr_version, aincr_version = _telling("incr_version", "set", _asked), _telling("aincr_version", "set", _asked)

@@ -226,7 +226,7 @@ def test_a_message_holds_no_login(make):
 def test_the_lock_is_renewed_while_it_runs(make, raw: redis.Redis, monkeypatch):
     monkeypatch.setattr(warming, "LOCK_SECONDS", 0.3)
     begun, release = threading.Event(), threading.Event()
-    one = make(lambda: begun.set() or release.wait(5) and None)
+    one = make(lambda: begun.set() or (release.wait(5) and None))
     thread = threading.Thread(target=run, args=(one,))
     thread.start()
     assert begun.wait(5)
