@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from cache_admin import conf
 from cache_admin.keys import compile_glob, show
-from cache_admin.keyspace.patterns import CUT
+from cache_admin.patterns import CUT
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise

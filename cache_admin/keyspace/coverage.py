@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from cache_admin import patterns
 from cache_admin.adapters.base import Adapter
 from cache_admin.exceptions import Unsupported
 from cache_admin.keys import KeyCodec, compile_glob
-from cache_admin.keyspace import estimates, patterns, reports
+from cache_admin.keyspace import estimates, reports
 from cache_admin.keyspace.report import Estimate, PatternStats, Report
 
 #: Exact keys that are asked for one by one; more of them are taken for globs.

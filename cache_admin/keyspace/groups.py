@@ -9,7 +9,7 @@ from typing import Any
 
 from cache_admin import conf
 from cache_admin.adapters.base import Adapter
-from cache_admin.keyspace.folder import OTHER, Folder
+from cache_admin.folding import OTHER, Folder
 from cache_admin.keyspace.owners import NOBODY, Owner, Owners
 from cache_admin.keyspace.tally import Tally
 

@@ -46,7 +46,7 @@ class PatternStats:
     #: for display and as its identity, e.g. "product:*"; ids and varied words are "*", a star of the key itself is
     #: "\\*"
     pattern: str
-    template: bytes  #: exact membership, see ``keyspace/patterns.py``
+    template: bytes  #: exact membership, see ``patterns.py``
     family: str  #: name of the well-known family ("cache_page", "fragment", "session", ...) or ""
     title: str  #: words for a well-known family ("Page cache, prefix 'site'"), else ""
     keys: Estimate

@@ -16,9 +16,9 @@ from cache_admin.keyspace.estimates import TOPS, Weight
 from cache_admin.keyspace.groups import Group
 from cache_admin.keyspace.largest import Largest
 from cache_admin.keyspace.owners import Owner
-from cache_admin.keyspace.patterns import display
 from cache_admin.keyspace.report import TTL_BUCKETS, ForeignStats, LargeKey, PatternStats, Report
 from cache_admin.keyspace.tally import Tally
+from cache_admin.patterns import display
 
 #: What Django's default key function puts before a user key, for a look at the names of caches that are not configured.
 _SOME_HEAD = re.compile(rb"[^:]{0,64}:\d{1,9}:")

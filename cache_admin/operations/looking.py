@@ -9,11 +9,11 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from cache_admin.adapters.base import SCAN_COUNT, Adapter, MeasuredPage
+from cache_admin.folding import OTHER, Folder
 from cache_admin.keyspace import catalogue, estimates
-from cache_admin.keyspace.folder import OTHER, Folder
-from cache_admin.keyspace.patterns import display
 from cache_admin.operations.base import PatternShare
 from cache_admin.operations.targets import Selection
+from cache_admin.patterns import display
 
 _PATTERNS = 200
 _EXAMPLES = 5

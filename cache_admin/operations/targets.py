@@ -14,9 +14,9 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from django.utils.translation import gettext as _
 
+from cache_admin import patterns
 from cache_admin.exceptions import InvalidPattern, Unsupported
 from cache_admin.keys import KeyCodec, compile_glob, covering_glob, escape_glob, normalise_glob, show
-from cache_admin.keyspace import patterns
 
 Meaning = Literal["glob", "literal", "template", "alias"]
 #: Printable characters that stay as they are in JSON; all others are percent-encoded, for databases refuse some.

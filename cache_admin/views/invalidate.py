@@ -13,9 +13,8 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from cache_admin import keys
+from cache_admin import keys, patterns
 from cache_admin.exceptions import CacheAdminError, InvalidPattern, OperationConflict, StalePlan
-from cache_admin.keyspace import patterns
 from cache_admin.operations import confirmation, meaning, purge, runner
 from cache_admin.operations.base import Plan
 from cache_admin.operations.targets import Target

@@ -11,10 +11,10 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from cache_admin import keys
+from cache_admin import keys, patterns
 from cache_admin.adapters.base import KeyInfo
 from cache_admin.exceptions import CacheAdminError
-from cache_admin.keyspace import catalogue, patterns
+from cache_admin.keyspace import catalogue
 from cache_admin.operations import edit, recompute
 from cache_admin.values.preview import preview
 from cache_admin.values.sealed import unseal

@@ -11,9 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from cache_admin import keys
+from cache_admin import keys, patterns
 from cache_admin.exceptions import CacheAdminError, InvalidPattern
-from cache_admin.keyspace import patterns
 from cache_admin.keyspace.browse import Place, browse
 from cache_admin.operations.targets import Selection, Target, show_glob
 from cache_admin.views.base import CacheView

@@ -12,7 +12,7 @@ from django.test import RequestFactory, override_settings
 from django.utils.cache import learn_cache_key
 
 from cache_admin.keyspace.catalogue import family, protected, title
-from cache_admin.keyspace.patterns import display, fold
+from cache_admin.patterns import display, fold
 
 MD5 = "0cc175b9c0f1b6a831c399e269772661"
 

@@ -10,11 +10,11 @@ import redis
 from django.core.cache import caches
 from django.test import override_settings
 
+from cache_admin import folding
 from cache_admin.adapters import adapter
-from cache_admin.keyspace import folder as folder_module
 from cache_admin.keyspace.census import Census, sample
-from cache_admin.keyspace.patterns import matches
 from cache_admin.keyspace.report import PatternStats, Report
+from cache_admin.patterns import matches
 
 SESSION = "django.contrib.sessions.cache%032d"
 
@@ -206,8 +206,8 @@ def test_keys_beyond_the_limit_of_patterns_are_counted_together(raw: redis.Redis
 
 
 def test_merged_patterns_keep_their_counts(shop: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder_module, "SIBLINGS", 3)
-    monkeypatch.setattr(folder_module, "FIRST_SIBLINGS", 3)
+    monkeypatch.setattr(folding, "SIBLINGS", 3)
+    monkeypatch.setattr(folding, "FIRST_SIBLINGS", 3)
     shop.mset({f"shop:1:{word}:{i}:tail": "1" for word in "abcdefgh" for i in range(10)})
     report = census()
     assert report.own_keys.value == sum(stats.keys.value for stats in report.patterns) == 3082

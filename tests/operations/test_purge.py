@@ -10,9 +10,9 @@ from django.core.cache import caches
 from django.core.exceptions import PermissionDenied
 from embedded import Server, running
 
+from cache_admin import patterns
 from cache_admin.adapters import adapter
 from cache_admin.exceptions import InvalidPattern
-from cache_admin.keyspace import patterns
 from cache_admin.models import Operation
 from cache_admin.operations import driving, runner
 from cache_admin.operations.base import Plan

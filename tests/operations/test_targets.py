@@ -9,10 +9,10 @@ from django.core.cache.backends.locmem import LocMemCache
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cache_admin import patterns
 from cache_admin.adapters import adapter
 from cache_admin.exceptions import InvalidPattern, Unsupported
 from cache_admin.keys import KeyCodec, compile_glob
-from cache_admin.keyspace import patterns
 from cache_admin.operations.targets import Selection, Target, show_glob
 
 SHOP = KeyCodec(b"shop:1:", b"", True, 1, lambda key, version: default_key_func(key, "shop", version or 1).encode())

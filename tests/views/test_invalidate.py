@@ -11,8 +11,7 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from cache_admin import keys
-from cache_admin.keyspace import patterns
+from cache_admin import keys, patterns
 from cache_admin.models import Operation
 from cache_admin.operations import kinds
 from tests.views.conftest import SignIn, text, url

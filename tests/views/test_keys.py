@@ -8,8 +8,7 @@ from django.core import signing
 from django.core.cache import caches
 from django.test import Client
 
-from cache_admin import keys
-from cache_admin.keyspace import patterns
+from cache_admin import keys, patterns
 from tests.views.conftest import key_url, text, url
 
 

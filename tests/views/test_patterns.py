@@ -8,8 +8,7 @@ import pytest
 import redis
 from django.test import Client
 
-from cache_admin import keys
-from cache_admin.keyspace import patterns
+from cache_admin import keys, patterns
 from cache_admin.models import CensusReport, Operation
 from tests.views.conftest import SignIn, text, url
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cache_admin import folding
+from cache_admin.folding import OTHER, Folder
 from cache_admin.keys import compile_glob, normalise_glob
-from cache_admin.keyspace import folder as folder_module
-from cache_admin.keyspace.folder import OTHER, Folder
-from cache_admin.keyspace.patterns import CUT, display, fold, fold_common, glob, matcher, matches
+from cache_admin.patterns import CUT, display, fold, fold_common, glob, matcher, matches
 
 WORDS = st.sampled_from(
     [
@@ -97,10 +97,10 @@ def test_every_key_is_a_member_of_exactly_its_own_pattern(
         owner.update({name: target for name, slot in owner.items() if slot == source})
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(folder_module, "SIBLINGS", 3)
-        patched.setattr(folder_module, "FIRST_SIBLINGS", 6)
-        patched.setattr(folder_module, "CROWD", 8)
-        patched.setattr(folder_module, "_REMEMBERED", 5)
+        patched.setattr(folding, "SIBLINGS", 3)
+        patched.setattr(folding, "FIRST_SIBLINGS", 6)
+        patched.setattr(folding, "CROWD", 8)
+        patched.setattr(folding, "_REMEMBERED", 5)
         folder = Folder(limit, merge)
         shuffled.shuffle(names)
         for start in range(0, len(names), 7):

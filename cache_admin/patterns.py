@@ -3,8 +3,8 @@
 A *template* is a user key (bytes, without prefix and version) whose variable parts are folded:
 
 * an *id-star*, byte ``\\x00``, stands for what looks like an id: a number, uuid, hash, date, address, token;
-* a *word-star*, byte ``\\x01``, stands for one whole segment, whatever it holds. Only :mod:`.folder` makes these, where
-  a position has too many different words.
+* a *word-star*, byte ``\\x01``, stands for one whole segment, whatever it holds. Only :mod:`.folding` makes these,
+  where a position has too many different words.
 
 Keys that hold these two bytes themselves fold them to an id-star, so a template is never ambiguous. Segments are what
 lies between the first separator of ``: / | . - _`` that the folded key holds. Whether a key is a member of a template

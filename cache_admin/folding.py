@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 from zlib import crc32
 
-from cache_admin.keyspace.patterns import WORD, finish, fold_common, split
+from cache_admin.patterns import WORD, finish, fold_common, split
 
 OTHER = 0
 #: Different values of one segment that stay apart, and of the first segment, which names what a key is about.
