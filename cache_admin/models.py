@@ -1,4 +1,4 @@
-"""Tables: the unmanaged admin entry that carries the permissions, operations, censuses, and server samples.
+"""Tables: the unmanaged admin entry that carries the permissions, operations, and what is remembered of the caches.
 
 An operation is progress while it runs and audit afterwards.
 """
@@ -27,6 +27,7 @@ class Cache(models.Model):
             ("change_keys", _("Can change the expiry of keys")),
             ("run_warmers", _("Can run warmers")),
             ("recompute", _("Can compute a cached value anew to compare it")),
+            ("mute_findings", _("Can mute findings about the health of a cache")),
             ("view_audit", _("Can see who changed what")),
         ]
         verbose_name = _("cache")
@@ -118,8 +119,9 @@ class CensusReport(models.Model):
 
 
 class ServerSample(models.Model):
-    """One reading of a server's counters, at most one per server and step, whoever took it."""
+    """One reading of a server's counters, at most one per server and step, whoever took it. Old ones are thinned."""
 
+    step = models.PositiveIntegerField(default=5, help_text="Seconds for which this is the only one kept.")
     server = models.CharField(max_length=64, help_text="Digest of alias location and node; never an address.")
     slot = models.BigIntegerField(help_text="Unix time divided by the step.")
     at = models.FloatField(help_text="Unix time, seconds.")
@@ -130,6 +132,112 @@ class ServerSample(models.Model):
         default_permissions = ()
         ordering = ["slot"]
         constraints = [models.UniqueConstraint(fields=["server", "slot"], name="cache_admin_one_sample_per_step")]
+        indexes = [models.Index(fields=["step", "at"], name="cache_admin_sample_step")]
 
     def __str__(self) -> str:
         return f"{self.server} {self.slot}"
+
+
+class Usage(models.Model):
+    """What the application asked of one alias in one stretch of time, per pattern: what a process counted and wrote
+    down at once (``level`` 0), or the sum of all processes (``level`` seconds long, ``source`` empty)."""
+
+    level = models.PositiveIntegerField(help_text="Seconds of the stretch; 0 for what one process wrote down.")
+    alias = models.CharField(max_length=100)
+    at = models.BigIntegerField(help_text="Unix time at which the stretch begins, seconds.")
+    source = models.CharField(max_length=100, blank=True, help_text="The process that counted; empty for a sum.")
+    counts = models.JSONField(help_text="By pattern, see monitoring/usage.py.")
+    rebuilds = models.JSONField(default=list, help_text="The longest computations of one process, for stampedes.")
+
+    class Meta:
+        default_permissions = ()
+        ordering = ["at"]
+        constraints = [
+            models.UniqueConstraint(fields=["level", "alias", "at", "source"], name="cache_admin_one_usage"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.alias} {self.at} +{self.level}"
+
+
+class Lease(models.Model):
+    """What one process of all does, and until when it may: the others leave it alone meanwhile."""
+
+    name = models.CharField(max_length=100, unique=True)
+    owner = models.CharField(max_length=100)
+    until = models.FloatField(help_text="Unix time, seconds.")
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.owner}"
+
+
+class Deploy(models.Model):
+    """A moment at which other code began to run, and what the caches held then."""
+
+    label = models.CharField(max_length=200)
+    at = models.FloatField(db_index=True, help_text="Unix time, seconds.")
+    username = models.CharField(max_length=200, blank=True, help_text="Who marked it; empty for the setting RELEASE.")
+    contents = models.JSONField(default=dict, help_text="By alias, then pattern: what was there at that moment.")
+
+    class Meta:
+        default_permissions = ()
+        ordering = ["-at"]
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class Growth(models.Model):
+    """What the patterns of one alias held on one day, from the last look of that day."""
+
+    alias = models.CharField(max_length=100)
+    day = models.DateField()
+    complete = models.BooleanField(help_text="Counted to the last key; else estimated from a sample.")
+    contents = models.JSONField(help_text="By pattern: keys, bytes, and the share that never expires.")
+
+    class Meta:
+        default_permissions = ()
+        ordering = ["day"]
+        constraints = [models.UniqueConstraint(fields=["alias", "day"], name="cache_admin_one_growth")]
+
+    def __str__(self) -> str:
+        return f"{self.alias} {self.day}"
+
+
+class ValueReport(models.Model):
+    """What a walk over the values of one alias found: those that nobody can read any more."""
+
+    alias = models.CharField(max_length=100)
+    created = models.DateTimeField(default=timezone.now)
+    looked_at = models.BigIntegerField(help_text="Values read.")
+    report = models.JSONField()
+
+    class Meta:
+        default_permissions = ()
+        ordering = ["-created"]
+        indexes = [models.Index(fields=["alias", "-created"], name="cache_admin_values_alias")]
+
+    def __str__(self) -> str:
+        return f"{self.alias} {self.created:%Y-%m-%d %H:%M}"
+
+
+class MutedFinding(models.Model):
+    """A finding that somebody knows of and does not want to be told again."""
+
+    alias = models.CharField(max_length=100)
+    code = models.CharField(max_length=300, help_text="Which finding, see monitoring/findings.py.")
+    text = models.CharField(max_length=500, help_text="What it said when it was muted.")
+    reason = models.CharField(max_length=500)
+    username = models.CharField(max_length=200)
+    created = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        default_permissions = ()
+        ordering = ["-created"]
+        constraints = [models.UniqueConstraint(fields=["alias", "code"], name="cache_admin_muted_once")]
+
+    def __str__(self) -> str:
+        return self.text
