@@ -18,13 +18,26 @@ from typing import Any, TypeVar
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.core.cache import BaseCache, caches
 
+from cache_admin.bookkeeping import unwatched
 from cache_admin.caching.compression import explained
 from cache_admin.caching.envelope import MISS, Entry, opened
 from cache_admin.caching.lazy import aevaluated, evaluated
 from cache_admin.caching.locks import Lease, lock_key
 from cache_admin.caching.signals import computed
-from cache_admin.caching.storing import Do, Flow, Request, Rest, Ticket, read, release, stamp, store
-from cache_admin.caching.tags import stamps_in
+from cache_admin.caching.storing import (
+    Do,
+    Flow,
+    Request,
+    Rest,
+    Ticket,
+    locking,
+    read,
+    release,
+    reread,
+    stamp,
+    store,
+)
+from cache_admin.caching.tags import stamps_in, tag_key
 from cache_admin.caching.waiting import LONGEST, pause, turn
 
 R = TypeVar("R")
@@ -68,8 +81,8 @@ def take(request: Request, found: Mapping[str, Any] | None = None) -> Flow[Entry
     give_up, refusals = time.monotonic() + policy.patience, 0
     while policy.lock and policy.keeps and refusals < _REFUSALS:
         lease = Lease.asked(request.key, policy.lock_timeout)
-        if (yield Do("add", (lease.name, lease.token, lease.seconds))):
-            found = yield from read(keys)
+        if (yield locking(lease)):
+            found = yield from reread(keys)
             state, newer = judge(request, found, early=False)
             # Another stored it between our look and our lock.
             if state is State.FRESH and newer and (old is None or (newer.as_of or 0) > (old.as_of or 0)):
@@ -94,11 +107,11 @@ def _wait(request: Request, keys: Sequence[str], give_up: float) -> Flow[Mapping
     with turn((request.policy.alias, request.key)) as mine:
         if not mine.asks:
             yield Rest(max(0.0, give_up - begun), mine.event)
-            return (yield from read(keys))
+            return (yield from reread(keys))
         while True:
             now = time.monotonic()
             yield Rest(max(0.0, min(pause(now - begun), give_up - now)))
-            found = yield from read(keys)
+            found = yield from reread(keys)
             usable = judge(request, found, early=False)[1]
             if usable or lock_key(request.key) not in found or time.monotonic() >= give_up:
                 return found
@@ -150,14 +163,14 @@ async def akeep(request: Request, ticket: Ticket, compute: Callable[[], Awaitabl
 
 def fresh_ticket(request: Request) -> Flow[Ticket]:
     """A ticket to compute at once, whatever is stored and whoever computes."""
-    found = (yield from read(request.keys())) if request.tags else {}
+    found = (yield from reread([tag_key(tag) for tag in request.tags])) if request.tags else {}
     return Ticket(None, (yield from stamp(request.tags, found)))
 
 
 def dropped(key: str) -> Flow[bool]:
     """Removes an entry and the lock of a computation under way, whose result is then not stored. Whether it was
     there."""
-    yield Do("delete", (lock_key(key),))
+    yield Do("delete", (lock_key(key),), told=False)
     return bool((yield Do("delete", (key,))))
 
 
@@ -174,7 +187,7 @@ def run(flow: Flow[R], alias: str) -> R:
                 return result
             if isinstance(step, Do):
                 with explained(alias, step.args):
-                    answer = getattr(cache, step.method)(*step.args)
+                    answer = getattr(cache if step.told else unwatched(cache), step.method)(*step.args)
             elif isinstance(step.event, threading.Event):
                 step.event.wait(step.seconds)
             else:
@@ -194,7 +207,7 @@ async def arun(flow: Flow[R], alias: str) -> R:
                 return result
             if isinstance(step, Do):
                 with explained(alias, step.args):
-                    answer = await acall(cache, step.method, *step.args)
+                    answer = await acall(cache if step.told else unwatched(cache), step.method, *step.args)
             elif step.event:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(step.event.wait(), step.seconds)  # type: ignore[arg-type]

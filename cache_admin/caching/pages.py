@@ -24,6 +24,7 @@ from django.utils.cache import get_cache_key
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from cache_admin.bookkeeping import unwatched
 from cache_admin.caching.patterns import can_list, delete_matching
 from cache_admin.caching.views import user_prefix
 from cache_admin.exceptions import Unsupported
@@ -167,7 +168,8 @@ class _Exact:
         asked = iter({_fill(header, filling): filling for filling in self._fillings}.items())
         removed, left = 0, set()
         while batch := dict(islice(asked, _BATCH)):
-            for key, names in self._cache.get_many(batch).items():
+            # Thousands of guesses, no look-ups of the application.
+            for key, names in unwatched(self._cache).get_many(batch).items():
                 for variant in self._headers or [{}]:
                     shape = place.shapes(names, variant)[1]
                     pages = [_fill(shape, batch[key]).replace(_METHOD, method) for method in _METHODS]

@@ -22,10 +22,12 @@ R = TypeVar("R")
 
 
 class Do(NamedTuple):
-    """A call of a method of the cache; its result is sent back into the flow."""
+    """A call of a method of the cache; its result is sent back into the flow. ``told`` is whether it is an operation of
+    the application, which watchers of the cache are told of, or only the bookkeeping behind one."""
 
     method: str
     args: tuple[Any, ...]
+    told: bool = True
 
 
 class Rest(NamedTuple):
@@ -102,13 +104,18 @@ def read(keys: Sequence[str]) -> Flow[Mapping[str, Any]]:
     return (yield Do("get_many", (keys,))) or {}
 
 
+def reread(keys: Sequence[str]) -> Flow[Mapping[str, Any]]:
+    """The same for keys that the application asked for already, and for locks and stamps: no look-up of its own."""
+    return (yield Do("get_many", (keys,), told=False)) or {}
+
+
 def stamp(tags: Iterable[str], found: Mapping[str, object]) -> Flow[Mapping[str, object]]:
     """The stamps of ``tags``, new ones where they were lost; must be known before a computation begins."""
     stamps = stamps_in(found, tags)
     if lost := [tag for tag in tags if tag not in stamps]:
         for tag in lost:
-            yield Do("add", (tag_key(tag), new_stamp(), LIFETIME))
-        stamps |= stamps_in((yield from read([tag_key(tag) for tag in lost])), lost)
+            yield Do("add", (tag_key(tag), new_stamp(), LIFETIME), told=False)
+        stamps |= stamps_in((yield from reread([tag_key(tag) for tag in lost])), lost)
     return stamps
 
 
@@ -117,11 +124,11 @@ def store(request: Request, ticket: Ticket, value: object, as_of: float, seconds
     policy, lease = request.policy, ticket.lease
     kept = policy.keeps and len(ticket.stamps) == len(request.tags)
     if lease and lease.certain():
-        held = (yield from read([lease.name])).get(lease.name) == lease.token
+        held = (yield from reread([lease.name])).get(lease.name) == lease.token
         if held and kept:
             yield _setting(request, ticket, value, as_of, seconds)
         # The lock went while we stored: the value was invalidated between our look and our write.
-        if held and lease.certain() and not (yield Do("delete", (lease.name,))) and kept:
+        if held and lease.certain() and not (yield unlocking(lease)) and kept:
             yield Do("delete", (request.key,))
     elif kept and (not lease or (yield from _begun_later(request.key, as_of))):
         yield _setting(request, ticket, value, as_of, seconds)
@@ -129,7 +136,7 @@ def store(request: Request, ticket: Ticket, value: object, as_of: float, seconds
 
 def _begun_later(key: str, as_of: float) -> Flow[bool]:
     """Whether nothing is stored that was computed from newer facts: the lease ran out, and another may have stored."""
-    present = opened((yield from read([key])).get(key, MISS))
+    present = opened((yield from reread([key])).get(key, MISS))
     return present is None or (present.as_of or 0) < as_of
 
 
@@ -151,5 +158,15 @@ def life(fresh_until: float | None, stale: float, tagged: bool) -> int | None:
 
 def release(lease: Lease) -> Flow[None]:
     """Gives a lock back if it is surely still ours."""
-    if lease.certain() and (yield from read([lease.name])).get(lease.name) == lease.token and lease.certain():
-        yield Do("delete", (lease.name,))
+    if lease.certain() and (yield from reread([lease.name])).get(lease.name) == lease.token and lease.certain():
+        yield unlocking(lease)
+
+
+def locking(lease: Lease) -> Do:
+    """Takes a lock; answers whether it was free."""
+    return Do("add", (lease.name, lease.token, lease.seconds), told=False)
+
+
+def unlocking(lease: Lease) -> Do:
+    """Removes a lock; answers whether it was there."""
+    return Do("delete", (lease.name,), told=False)

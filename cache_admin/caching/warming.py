@@ -20,6 +20,7 @@ from typing import Any, Literal
 from django.core.cache import caches
 from django.db import connections
 
+from cache_admin.bookkeeping import unwatched
 from cache_admin.caching.lazy import evaluated
 from cache_admin.caching.locks import Lease
 from cache_admin.caching.signals import warmed
@@ -84,7 +85,7 @@ class _Run:
         return self.result("late", f"It took longer than its {self.warmer.limit:g} seconds.")
 
     def __call__(self) -> Result:
-        cache = caches[self.warmer.alias]
+        cache = unwatched(caches[self.warmer.alias])
         try:
             if not cache.add(self._lease.name, self._lease.token, self._lease.seconds):
                 return self.result("refused", "It is running already.")
@@ -107,7 +108,7 @@ class _Run:
             return
         self._lease = lease
         try:
-            caches[self.warmer.alias].touch(lease.name, lease.seconds)
+            unwatched(caches[self.warmer.alias]).touch(lease.name, lease.seconds)
         except Exception:
             logger.warning("The lock of the warmer %s could not be renewed", self.warmer.name, exc_info=True)
 
@@ -174,7 +175,7 @@ class CacheWarmer:
     @staticmethod
     def last(warmer: Warmer) -> Result | None:
         """How its last run ended, in whichever process, as far as the cache remembers it."""
-        found = caches[warmer.alias].get(memory_key(warmer))
+        found = unwatched(caches[warmer.alias]).get(memory_key(warmer))
         return Result(**found) if isinstance(found, dict) else None
 
     @staticmethod
@@ -260,6 +261,6 @@ class _Crew:
         warmed.send_robust(sender=result.name, written=result.written, seconds=result.seconds, error=error)
         if result.state != "refused":
             try:
-                caches[warmer.alias].set(memory_key(warmer), asdict(result), _REMEMBERED)
+                unwatched(caches[warmer.alias]).set(memory_key(warmer), asdict(result), _REMEMBERED)
             except Exception:
                 logger.warning("The end of the warmer %s could not be remembered", result.name, exc_info=True)
