@@ -74,6 +74,7 @@ class Census:
         self._chosen: tuple[Sequence[bytes], list[Tally], list[bool] | None] | None = None
         self._unsettled: _Rows | None = None
         self._answers: Mapping[bytes, Probe] = {}
+        self._answered = 0.0  #: Unix time
         self._reset()
 
     def _reset(self) -> None:
@@ -133,7 +134,7 @@ class Census:
         if chosen is None or chosen[0] is not page.keys:
             chosen = page.keys, *self._groups.place(page.keys)
         self._unsettled = self._present(page, *chosen[1:])
-        self._answers = page.probes
+        self._answers, self._answered = page.probes, time.time()
         self.scanned += len(self._unsettled.keys)
         self.finished = page.cursor == 0
         self.seconds += page.busy + time.perf_counter() - began
@@ -172,10 +173,11 @@ class Census:
             for key, tally, size, mine in zip(keys, tallies, measured, mask or [True] * len(keys), strict=True):
                 if mine and size > self._largest.floor:
                     self._largest.keep(size, key, tally)
+        since = self._answered - self.started // 60 * 60
         for key, probe in self._answers.items():
             self._largest.answer(key, probe)
             if (asked := self._asked.pop(key, None)) is not None:
-                asked.end.probe(probe)
+                asked.end.probe(probe, since)
 
     # What it found
 

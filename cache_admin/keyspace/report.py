@@ -17,6 +17,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 #: counted apart.
 TTL_EDGES: tuple[int, ...] = (60, 600, 3_600, 21_600, 86_400, 604_800)
 TTL_BUCKETS = len(TTL_EDGES) + 1
+#: Minutes by the clock, from the one in which a census began, for which the keys that expire are counted.
+SOON_MINUTES = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,9 @@ class PatternStats:
     types: tuple[tuple[str, float], ...]  #: (type, share of its keys), most common first
     examples: tuple[bytes, ...]  #: up to 5 raw keys
     protected: bool
+    probed: int = 0  #: keys whose expiry was asked
+    #: (minute, how many of the probed keys expire in it), see ``SOON_MINUTES``; minutes without any are left out
+    soon: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

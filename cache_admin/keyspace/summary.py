@@ -131,6 +131,8 @@ class _Own:
             types=tuple((name, part / tally.types.total()) for name, part in tally.types.most_common()),
             examples=tuple(tally.examples),
             protected=any(map(catalogue.protected, examples)),
+            probed=probed,
+            soon=tuple(sorted(tally.soon.items())),
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from cache_admin.adapters.base import Probe
 from cache_admin.keyspace.estimates import TOPS, Weight
-from cache_admin.keyspace.report import TTL_BUCKETS, TTL_EDGES
+from cache_admin.keyspace.report import SOON_MINUTES, TTL_BUCKETS, TTL_EDGES
 
 EXAMPLES = 5
 
@@ -32,6 +32,8 @@ class Tally:
     probed: int = 0
     never: int = 0  #: of the probed ones, without expiry
     buckets: list[int] = field(default_factory=lambda: [0] * TTL_BUCKETS)
+    #: of the probed ones, those that expire in each minute by the clock, from the one in which the census began
+    soon: dict[int, int] = field(default_factory=dict)
     types: Counter[str] = field(default_factory=Counter)
     into: Tally | None = None  #: the one it became part of
 
@@ -48,8 +50,9 @@ class Tally:
         if len(self.tops) == TOPS:
             self.floor = self.tops[0]
 
-    def probe(self, probe: Probe) -> None:
-        """Takes note of one key's expiry and type; a key that is gone tells nothing."""
+    def probe(self, probe: Probe, since: float = 0.0) -> None:
+        """Takes note of one key's expiry and type; a key that is gone tells nothing. ``since`` is the seconds from the
+        beginning of the minute in which the census began to the moment of the probe."""
         if probe.type == "none":
             return
         self.probed += 1
@@ -59,6 +62,8 @@ class Tally:
             self.never += 1
         else:
             self.buckets[bisect_left(TTL_EDGES, probe.ttl)] += 1
+            if (minute := int((since + probe.ttl) // 60)) < SOON_MINUTES:
+                self.soon[minute] = self.soon.get(minute, 0) + 1
 
     def absorb(self, other: Tally) -> None:
         """Adds what another tally counted; the other then leads here."""
@@ -74,6 +79,8 @@ class Tally:
         self.probed += other.probed
         self.never += other.never
         self.buckets = [mine + theirs for mine, theirs in zip(self.buckets, other.buckets, strict=True)]
+        for minute, number in other.soon.items():
+            self.soon[minute] = self.soon.get(minute, 0) + number
         self.types.update(other.types)
         other.into = self
 
@@ -93,11 +100,11 @@ class Tally:
         """As JSON, for :meth:`load`."""
         text = [b64encode(key).decode() for key in (self.largest_key, *self.examples)]
         counts = [self.keys, self.size, self.squares, self.largest, self.asked, self.probed, self.never]
-        return [counts, sorted(self.tops), text, self.buckets, dict(self.types)]
+        return [counts, sorted(self.tops), text, self.buckets, dict(self.types), list(self.soon.items())]
 
     @classmethod
     def load(cls, dumped: list[Any]) -> Tally:
-        counts, tops, text, buckets, types = dumped
+        counts, tops, text, buckets, types, soon = dumped
         largest_key, *examples = map(b64decode, text)
         keys, size, squares, largest, asked, probed, never = counts
         return cls(
@@ -113,5 +120,6 @@ class Tally:
             probed=probed,
             never=never,
             buckets=buckets,
+            soon=dict(soon),
             types=Counter(types),
         )

@@ -7,6 +7,7 @@ from cache_admin.views.census import CensusStart
 from cache_admin.views.compare import KeyCompare
 from cache_admin.views.dashboard import Card, Dashboard
 from cache_admin.views.find import Find, FindIn
+from cache_admin.views.forecast import Forecast
 from cache_admin.views.invalidate import Invalidate, InvalidateConfirm, InvalidatePreview
 from cache_admin.views.key import Key, KeyChange
 from cache_admin.views.keys import Keys
@@ -39,6 +40,7 @@ ROUTES: list[tuple[str, type[CacheView], str]] = [
     ("alias/<cache_alias:alias>/patterns/<str:template>/", Pattern, "pattern"),
     ("alias/<cache_alias:alias>/census/", CensusStart, "census_start"),
     ("alias/<cache_alias:alias>/large-keys/", LargeKeys, "large_keys"),
+    ("alias/<cache_alias:alias>/forecast/", Forecast, "forecast"),
     ("alias/<cache_alias:alias>/keys/", Keys, "keys"),
     ("alias/<cache_alias:alias>/keys/<str:token>/", Key, "key"),
     ("alias/<cache_alias:alias>/keys/<str:token>/change/", KeyChange, "key_change"),

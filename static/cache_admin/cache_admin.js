@@ -49,6 +49,7 @@
   const formats = {
     bytes: (value) => scaled(value, 1024, ["\u00a0B", "\u00a0KB", "\u00a0MB", "\u00a0GB", "\u00a0TB"]),
     percent: (value) => `${number(value, 1)}\u00a0%`,
+    count: (value) => scaled(value, 1000, ["", "\u00a0k", "\u00a0M"]),
     rate: (value) => `${scaled(value, 1000, ["", "\u00a0k", "\u00a0M"])}/s`,
   };
   const marks = {
@@ -81,8 +82,9 @@
         tooltip: { callbacks: { label: (item) => `${item.dataset.label}: ${format(item.parsed.y)}` } },
       },
       scales: {
-        x: { ticks: { ...ticks, autoSkip: true, maxTicksLimit: 4 }, grid: { display: false }, border: { color: colour("--ca-border") } },
+        x: { stacked: Boolean(data.stacked), ticks: { ...ticks, autoSkip: true, maxTicksLimit: 4 }, grid: { display: false }, border: { color: colour("--ca-border") } },
         y: {
+          stacked: Boolean(data.stacked),
           min: data.min, max: data.max ?? undefined, suggestedMax: data.atLeast,
           ticks: { ...ticks, maxTicksLimit: 4, callback: format }, grid: { color: colour("--ca-line") }, border: { display: false },
           afterFit: (scale) => { scale.width = 56; },

@@ -107,3 +107,14 @@ def test_task_15_share_exactly_what_i_see_and_export_it(operator: Operator, shop
         operator.page.get_by_role("link", name="CSV").click()
     lines = download.value.path().read_text().splitlines()
     assert any(line.startswith("product:*:reviews,") for line in lines)
+
+
+def test_task_12_will_much_of_the_cache_expire_in_one_minute(operator: Operator, shop: redis.Redis) -> None:
+    caches["default"].set_many({f"catalog:{i}": i for i in range(1_500)}, 900)
+    operator.click("Caches")
+    operator.click("default")
+    operator.sees("1,500 keys of catalog:* expire")
+    assert operator.clicks <= 2
+    operator.click("Minute by minute")
+    operator.sees("Expire it over 10 minutes instead")
+    operator.page.locator("#ca-chart-forecast canvas").wait_for()
