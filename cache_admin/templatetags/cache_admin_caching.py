@@ -79,7 +79,7 @@ class IncludeNode(_Part):
                 inside["user"] = user
             return self._template(context).render(inside)
 
-        return str(self.keep(context, compute, "include", user))
+        return str(self.keep(context, compute, _kind(context), user))
 
     def _user(self, context: Context) -> Any:
         user = context.get("user") or getattr(context.get("request"), "user", None)
@@ -93,6 +93,17 @@ class IncludeNode(_Part):
             return found
         engine = context.template.engine  # type: ignore[union-attr]
         return engine.get_template(found) if isinstance(found, str) else engine.select_template(found)
+
+
+def _kind(context: Context) -> str:
+    """The family of an included part. A text that was made without escaping, or without the formats or the time zone of
+    the reader, must not come up where those are wanted."""
+    unlike = {
+        "_unescaped": not context.autoescape,
+        "_unlocalized": context.use_l10n is False,
+        "_utc": context.use_tz is False,
+    }
+    return "include" + "".join(name for name, off in unlike.items() if off)
 
 
 class ValueNode(_Part):
