@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from collections.abc import Iterable
 from importlib import import_module
 
 from django.conf import settings
@@ -21,7 +22,7 @@ from cache_admin.adapters.base import Adapter
 from cache_admin.adapters.fallback import FallbackAdapter
 from cache_admin.exceptions import UnknownAlias, Unsupported
 
-__all__ = ["Adapter", "adapter", "aliases"]
+__all__ = ["Adapter", "adapter", "adapter_of", "aliases"]
 
 log = logging.getLogger(__name__)
 
@@ -44,20 +45,31 @@ def aliases() -> tuple[str, ...]:
 
 
 def adapter(alias: str) -> Adapter:
-    """The adapter of an alias, the same object for all threads of the process until ``CACHES`` changes.
+    """The adapter of an alias that is shown, the same object for all threads of the process until ``CACHES`` changes.
 
     Raises :class:`UnknownAlias` for a name that is not in :func:`aliases`, and :class:`Unsupported` for one whose
     backend cannot be loaded.
     """
     if alias not in aliases():
-        names = ", ".join(aliases()) or "—"
-        raise UnknownAlias(
-            _("There is no cache named %(alias)s. There are: %(names)s.") % {"alias": alias, "names": names}
-        )
+        raise _unknown(alias, aliases())
+    return adapter_of(alias)
+
+
+def adapter_of(alias: str) -> Adapter:
+    """The same for the project's own code, to which every alias of ``CACHES`` is open, shown or not."""
+    if alias not in settings.CACHES:
+        raise _unknown(alias, settings.CACHES)
     with _lock:
         if alias not in _adapters:
             _adapters[alias] = _build(alias)
         return _adapters[alias]
+
+
+def _unknown(alias: str, known: Iterable[str]) -> UnknownAlias:
+    names = ", ".join(known) or "—"
+    return UnknownAlias(
+        _("There is no cache named %(alias)s. There are: %(names)s.") % {"alias": alias, "names": names}
+    )
 
 
 def _build(alias: str) -> Adapter:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from django.utils.translation import gettext as _
 
-from cache_admin.adapters import adapter
+from cache_admin.adapters import adapter_of
 from cache_admin.adapters.base import DELETE_BATCH, Adapter
 from cache_admin.exceptions import Unsupported
 from cache_admin.keys import compile_glob, covering_glob, normalise_glob
@@ -14,7 +14,7 @@ from cache_admin.keys import compile_glob, covering_glob, normalise_glob
 
 def can_list(alias: str) -> bool:
     """Whether the keys of an alias can be listed and removed by pattern."""
-    cache = adapter(alias)
+    cache = adapter_of(alias)
     return cache.can_list and cache.can_change and cache.codec.reversible
 
 
@@ -29,12 +29,11 @@ def delete_matching(alias: str, patterns: Iterable[str]) -> int:
 def delete_each(alias: str, patterns: Iterable[str]) -> dict[str, int]:
     """The same, with the number of keys for each pattern; one that several match counts for the first.
 
-    A pass costs the same however
-    little matches; keys written behind it while it runs stay. Raises
+    A pass costs the same however little matches; keys written behind it while it runs stay. Raises
     :class:`~cache_admin.exceptions.InvalidPattern`, :class:`~cache_admin.exceptions.Unsupported` where keys cannot be
     listed, and what adapters raise.
     """
-    cache = adapter(alias)
+    cache = adapter_of(alias)
     globs = {pattern: cache.codec.glob(normalise_glob(pattern)) for pattern in patterns}
     if not can_list(alias):
         text = _("%(alias)s: this cache cannot list its keys, so nothing can be removed by pattern. Use keys or tags.")
