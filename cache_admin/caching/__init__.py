@@ -9,13 +9,13 @@
 from cache_admin.caching.compression import Compression
 from cache_admin.caching.decorators import cache_result
 from cache_admin.caching.envelope import MISS
-from cache_admin.caching.fragments import invalidate_fragment
-from cache_admin.caching.invalidation import CacheInvalidator, Changes, cache_invalidator, invalidates, touch
+from cache_admin.caching.fragments import ainvalidate_fragment, invalidate_fragment
+from cache_admin.caching.invalidation import CacheInvalidator, Changes, atouch, cache_invalidator, invalidates, touch
 from cache_admin.caching.keys import CacheKeyBuilder, CacheManager
 from cache_admin.caching.levels import cache_headers, conditional_page
-from cache_admin.caching.pages import invalidate_page
+from cache_admin.caching.pages import ainvalidate_page, invalidate_page
 from cache_admin.caching.purging import HttpPurger, Purger, register_purger
-from cache_admin.caching.querysets import CachedManager, CachedQuerySet, invalidate_querysets
+from cache_admin.caching.querysets import CachedManager, CachedQuerySet, ainvalidate_querysets, invalidate_querysets
 from cache_admin.caching.relations import model_tags
 from cache_admin.caching.smart import SmartCache
 from cache_admin.caching.statistics import StatisticsCache, statistic
@@ -38,7 +38,11 @@ __all__ = [
     "Purger",
     "SmartCache",
     "StatisticsCache",
+    "ainvalidate_fragment",
+    "ainvalidate_page",
+    "ainvalidate_querysets",
     "ainvalidate_tags",
+    "atouch",
     "cache_headers",
     "cache_invalidator",
     "cache_per_user",

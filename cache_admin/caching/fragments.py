@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.cache import DEFAULT_CACHE_ALIAS, caches
 from django.core.cache.utils import TEMPLATE_FRAGMENT_KEY_TEMPLATE, make_template_fragment_key
@@ -41,6 +42,11 @@ def invalidate_fragment(name: str, *vary: object, every: bool = False, alias: st
     if every:
         return delete_matching(where, [fragment_glob(name)])
     return int(caches[where].delete(make_template_fragment_key(name, vary)))
+
+
+async def ainvalidate_fragment(name: str, *vary: object, every: bool = False, alias: str | None = None) -> int:
+    """Async twin of :func:`invalidate_fragment`."""
+    return await sync_to_async(invalidate_fragment)(name, *vary, every=every, alias=alias)
 
 
 def part_key(kind: str, key: str, values: Sequence[object], named: Mapping[str, object], *, user: Any = None) -> str:

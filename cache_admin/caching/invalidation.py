@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
+from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.core.cache import DEFAULT_CACHE_ALIAS
 from django.core.exceptions import ImproperlyConfigured
@@ -22,7 +23,17 @@ from cache_admin.caching.relations import family, model_tags, related_tags, tag_
 from cache_admin.caching.rules import Callback, Changes, Figures, Rule, figures, forget
 from cache_admin.caching.tags import invalidate_tags
 
-__all__ = ["CacheInvalidator", "Changes", "Figures", "Rule", "cache_invalidator", "figures", "invalidates", "touch"]
+__all__ = [
+    "CacheInvalidator",
+    "Changes",
+    "Figures",
+    "Rule",
+    "atouch",
+    "cache_invalidator",
+    "figures",
+    "invalidates",
+    "touch",
+]
 C = TypeVar("C", bound=Callable[..., object])
 
 
@@ -33,6 +44,11 @@ def touch(model: type[Model], pks: Iterable[Any], *, using: str | None = None) -
     rows, in one query; rows that are gone then fill in nothing.
     """
     report(model, list(pks), using or router.db_for_write(model))
+
+
+async def atouch(model: type[Model], pks: Iterable[Any], *, using: str | None = None) -> None:
+    """Async twin of :func:`touch`."""
+    await sync_to_async(touch)(model, pks, using=using)
 
 
 def invalidates(
@@ -142,6 +158,13 @@ class CacheInvalidator:
         return delete_matching(alias, [f"{start}{tag_of(one, pk)}:*" for one in family(model) for start in ("", "v*:")])
 
     @staticmethod
+    async def ainvalidate_model_cache(
+        model: type[Model], pk: Any, *, alias: str = DEFAULT_CACHE_ALIAS, scan: bool = False
+    ) -> int:
+        """Async twin of :meth:`invalidate_model_cache`."""
+        return await sync_to_async(CacheInvalidator.invalidate_model_cache)(model, pk, alias=alias, scan=scan)
+
+    @staticmethod
     def invalidate_related_caches(instance: Model, *, alias: str = DEFAULT_CACHE_ALIAS) -> None:
         """Drops what hangs on an instance and on what it points at or is pointed at by, whatever the number.
 
@@ -150,6 +173,11 @@ class CacheInvalidator:
         at need not exist.
         """
         invalidate_tags(*dict.fromkeys([*model_tags(instance), *related_tags(instance)]), alias=alias)
+
+    @staticmethod
+    async def ainvalidate_related_caches(instance: Model, *, alias: str = DEFAULT_CACHE_ALIAS) -> None:
+        """Async twin of :meth:`invalidate_related_caches`."""
+        await sync_to_async(CacheInvalidator.invalidate_related_caches)(instance, alias=alias)
 
 
 cache_invalidator = CacheInvalidator()

@@ -15,6 +15,7 @@ from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 from zoneinfo import available_timezones
 
+from asgiref.sync import sync_to_async
 from django.conf import global_settings, settings
 from django.core.cache import BaseCache, caches
 from django.http import HttpRequest
@@ -129,6 +130,11 @@ def invalidate_page(
     prefixes = [prefix] if prefix is not None else ["", settings.CACHE_MIDDLEWARE_KEY_PREFIX]
     exact = _Exact(name, prefixes, headers)
     return sum([exact.remove(place) for place in found])
+
+
+async def ainvalidate_page(page: str | Callable[..., Any], *args: object, **kwargs: Any) -> int:
+    """Async twin of :func:`invalidate_page`."""
+    return await sync_to_async(invalidate_page)(page, *args, **kwargs)
 
 
 def places(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.core.exceptions import EmptyResultSet, FieldError
 from django.db import router
@@ -201,6 +202,11 @@ def invalidate_querysets(model: type[Model], *, using: str | None = None, alias:
     """Drops all kept queries that show ``model``, after the commit. For raw SQL and bulk writes of other querysets."""
     for one in family(model):
         report_all(_listen_to(one, alias), using or router.db_for_write(model))
+
+
+async def ainvalidate_querysets(model: type[Model], *, using: str | None = None, alias: str = "default") -> None:
+    """Async twin of :func:`invalidate_querysets`."""
+    await sync_to_async(invalidate_querysets)(model, using=using, alias=alias)
 
 
 def listen() -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import datetime
 import functools
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Protocol, TypeVar, overload
 
-from asgiref.sync import iscoroutinefunction
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.conf import settings
 from django.core.cache import DEFAULT_CACHE_ALIAS
 from django.utils import timezone
@@ -20,7 +20,7 @@ from django.utils import timezone
 from cache_admin.caching.arguments import KeyOption, TagsOption
 from cache_admin.caching.compression import Compression, compression
 from cache_admin.caching.decorators import AsyncCachedFunction, CachedFunction, _Cached, decorated
-from cache_admin.caching.fetching import fetch, fresh_ticket, keep, run
+from cache_admin.caching.fetching import afetch, akeep, arun, fetch, fresh_ticket, keep, run
 from cache_admin.caching.keys import CacheKeyBuilder, clean_prefix
 from cache_admin.caching.owners import Owner, register
 from cache_admin.caching.storing import Policy, Request
@@ -63,24 +63,47 @@ class StatisticsCache:
     ) -> None:
         self.prefix = prefix
         self._today, self._past = Policy(timeout, alias), Policy(past_timeout, alias)
-        self._names: set[str] = set()
 
     def by_day(
         self, name: str, compute: Callable[[datetime.date], R], day: Day = None, *, recalculate: bool = False
     ) -> R:
         """The statistic ``name`` of a day (default: today); ``compute(day)`` makes it, ``recalculate`` in any case."""
-        of = local_day(day)
-        past = of < local_day()
-        policy, not_before = (self._past, end_of_day(of)) if past else (self._today, 0.0)
-        key = CacheKeyBuilder.build_key(f"{self.prefix}:{name}", day=of)
-        request = Request(policy, key, not_before=not_before, owner=self._owner(name))
+        request, of = self._day(name, day)
         return _answer(request, functools.partial(_in_site_zone(compute), of), recalculate)  # type: ignore[no-any-return]
 
     def by_object(self, name: str, instance: Any, compute: Callable[[Any], R], *, recalculate: bool = False) -> R:
         """The statistic ``name`` of a model instance, or of an id; ``compute(instance)`` makes it."""
-        key = CacheKeyBuilder.build_key(f"{self.prefix}:{name}", instance)
-        request = Request(self._today, key, owner=self._owner(name))
+        request = self._object(name, instance)
         return _answer(request, functools.partial(_in_site_zone(compute), instance), recalculate)  # type: ignore[no-any-return]
+
+    async def aby_day(
+        self,
+        name: str,
+        compute: Callable[[datetime.date], Awaitable[R] | R],
+        day: Day = None,
+        *,
+        recalculate: bool = False,
+    ) -> R:
+        """Async twin of :meth:`by_day`; ``compute`` is a coroutine function, or a sync one, which runs in a thread."""
+        request, of = self._day(name, day)
+        return await _aanswer(request, compute, of, recalculate)  # type: ignore[no-any-return]
+
+    async def aby_object(
+        self, name: str, instance: Any, compute: Callable[[Any], Awaitable[R] | R], *, recalculate: bool = False
+    ) -> R:
+        """Async twin of :meth:`by_object`."""
+        return await _aanswer(self._object(name, instance), compute, instance, recalculate)  # type: ignore[no-any-return]
+
+    def _day(self, name: str, day: Day) -> tuple[Request, datetime.date]:
+        of = local_day(day)
+        past = of < local_day()
+        policy, not_before = (self._past, end_of_day(of)) if past else (self._today, 0.0)
+        key = CacheKeyBuilder.build_key(f"{self.prefix}:{name}", day=of)
+        return Request(policy, key, not_before=not_before, owner=self._owner(name)), of
+
+    def _object(self, name: str, instance: Any) -> Request:
+        key = CacheKeyBuilder.build_key(f"{self.prefix}:{name}", instance)
+        return Request(self._today, key, owner=self._owner(name))
 
     def _owner(self, name: str) -> str:
         pattern = f"{clean_prefix(f'{self.prefix}:{name}')}:*"
@@ -176,6 +199,14 @@ def _answer(request: Request, compute: Callable[[], Any], recalculate: bool) -> 
     if not recalculate:
         return fetch(request, compute)
     return keep(request, run(fresh_ticket(request), request.policy.alias), compute)
+
+
+async def _aanswer(request: Request, compute: Callable[[Any], Any], of: Any, recalculate: bool) -> Any:
+    there = _in_site_zone(compute)
+    asked: Any = functools.partial(there if iscoroutinefunction(compute) else sync_to_async(there), of)
+    if not recalculate:
+        return await afetch(request, asked)
+    return await akeep(request, await arun(fresh_ticket(request), request.policy.alias), asked)
 
 
 def _in_site_zone(func: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,7 +14,6 @@ import pytest
 from asgiref.sync import iscoroutinefunction
 from django.contrib.auth.models import Group
 from django.core.cache import caches
-from django.core.management import call_command
 
 from cache_admin.caching import MISS, cache_result, invalidate_tags
 from cache_admin.caching.envelope import opened
@@ -175,7 +174,7 @@ def test_querysets_and_generators_become_lists(kind: str, django_assert_num_quer
 
     for function in (groups, nested):
         first = function()
-        with django_assert_num_queries(0):
+        with django_assert_num_queries(kind == "table"):  # the cache itself
             assert function() == first
     assert type(groups()) is list
     assert nested() == {"groups": [Group.objects.get()], "numbers": [0, 1, 2], "names": ["a"]}
@@ -343,20 +342,6 @@ def test_listeners_hear_of_computations_and_cannot_break_them(local: str) -> Non
     finally:
         computed.disconnect(listen)
     assert heard == [(work.owner.name, local, work.key(1), True)]
-
-
-@pytest.mark.django_db
-def test_a_cache_in_the_database(settings: Any) -> None:
-    table = {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cached_things"}
-    settings.CACHES = {**settings.CACHES, "table": table}
-    call_command("createcachetable", verbosity=0)
-    body = Counted(None, "second", "third")
-    work = cached(body, alias="table", tags=["t"])
-    assert [work(1), work(1)] == [None, None]
-    invalidate_tags("t", alias="table")
-    assert [work(1), work(1)] == ["second"] * 2
-    assert work.invalidate(1) is True
-    assert work(1) == "third"
 
 
 @pytest.mark.parametrize("pair", [(1, True), (0, False), (1, 1.0), (0.0, -0.0), ("a", b"a"), ((1,), (True,))])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from django.template import Context, RequestContext, Template, TemplateSyntaxErr
 from django.test import RequestFactory, override_settings
 from django.utils import timezone, translation
 
-from cache_admin.caching.fragments import invalidate_fragment
+from cache_admin.caching.fragments import ainvalidate_fragment, invalidate_fragment
 from cache_admin.caching.tags import invalidate_tags
 from cache_admin.exceptions import Unsupported
 from tests.shop_models.models import Product
@@ -75,6 +76,35 @@ def test_one_fragment_goes_or_all_of_its_name(cache):
     assert invalidate_fragment("side.bar", every=True) == 2
 
 
+def test_parts_live_in_every_kind_of_cache(kind: str):
+    counter, lists = Counter(), kind in ("core", "default")
+    source = (
+        "{% cache 60 side pk using=kind %}{{ counter.next }}{% endcache %} "
+        '{% cache_include "count.html" "count" 60 counter=counter pk=pk using=kind tags="all" %} '
+        '{% cached_value "none" 60 counter.none using=kind tags="all" as value %}{{ value }}'
+    )
+    shown = [render(source, counter=counter, pk=pk, kind=kind) for pk in (1, 10, 1, 10)]
+    assert shown == ["1 2 None", "4 5 None"] * 2
+    assert invalidate_fragment("side", 1, alias=kind) == 1
+    invalidate_tags("all", alias=kind)
+    assert render(source, counter=counter, pk=1, kind=kind) == "6 7 None"
+    if lists:
+        assert asyncio.run(ainvalidate_fragment("side", every=True, alias=kind)) == 2
+    else:
+        with pytest.raises(Unsupported, match=f"{kind}: this cache cannot list its keys"):
+            invalidate_fragment("side", every=True, alias=kind)
+        assert asyncio.run(ainvalidate_fragment("side", 10, alias=kind)) == 1
+
+
+def test_async_code_renders_parts_too():
+    async def show() -> list[str]:
+        counter = Counter()
+        source = '{% cache_include "count.html" "count" 60 counter=counter %}'
+        return [render(source, counter=counter) for _ in range(2)]
+
+    assert asyncio.run(show()) == ["1", "1"]
+
+
 def test_a_name_with_the_signs_of_a_glob_stands_for_itself(cache):
     render("{% cache 60 a*c %}{% endcache %}{% cache 60 abc %}{% endcache %}")
     assert invalidate_fragment("a*c", every=True) == 1
@@ -118,9 +148,25 @@ def test_nothing_of_the_request_gets_under_a_shared_key():
     ("source", "shown"), [("{}", "&lt;i&gt;"), ("{{% autoescape off %}}{}{{% endautoescape %}}", "<i>")]
 )
 def test_escaping_is_that_of_the_page_also_from_the_cache(source: str, shown: str):
-    include = source.format('{% cache_include "card.html" key 60 product=product %}')
+    include = source.format('{% cache_include "card.html" "card" 60 product=product %}')
     for _ in range(2):
-        assert render(include, product="<i>", key=shown) == f"<b>{shown}</b>"
+        assert render(include, product="<i>") == f"<b>{shown}</b>"
+
+
+def test_a_page_that_does_not_escape_leaves_nothing_to_one_that_does():
+    include = '{% cache_include "card.html" "card" 60 product=product %}'
+    off = "{% autoescape off %}" + include + "{% endautoescape %}"
+    assert [render(one, product="<i>") for one in (off, include, off, include)] == [
+        "<b><i></b>",
+        "<b>&lt;i&gt;</b>",
+    ] * 2
+
+
+def test_a_part_that_is_not_localized_is_another_one(settings):
+    settings.USE_THOUSAND_SEPARATOR = True
+    include = '{% cache_include "card.html" "card" 60 product=12345 %}'
+    plain = "{% load l10n %}{% localize off %}" + include + "{% endlocalize %}"
+    assert [render(one) for one in (plain, include, plain, include)] == ["<b>12345</b>", "<b>12,345</b>"] * 2
 
 
 def test_a_text_from_a_json_cache_is_not_escaped_again():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 import redis
+from asgiref.sync import async_to_sync, sync_to_async
 from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
@@ -15,7 +17,7 @@ from django.db.models.signals import m2m_changed, post_delete, post_init, post_s
 
 from cache_admin.caching import dropping, invalidation
 from cache_admin.caching.decorators import cache_result
-from cache_admin.caching.invalidation import Changes, Rule, cache_invalidator, figures, invalidates, touch
+from cache_admin.caching.invalidation import Changes, Rule, atouch, cache_invalidator, figures, invalidates, touch
 from cache_admin.caching.patterns import delete_each
 from cache_admin.caching.signals import rule_fired
 from cache_admin.caching.tags import invalidate_tags, tag_key
@@ -207,6 +209,49 @@ def test_tags_keys_and_patterns_are_filled_from_the_instance(register, cache):
     product.save()
     assert set(cache.get_many(names)) == set(names[2:])
     assert [shown(product.pk) == values[0], shown(other.pk) == values[1]] == [False, True]
+
+
+def test_rules_reach_every_kind_of_cache(register, kind: str):
+    patterns = kind in ("core", "default")
+    register(Product, tags=["product:{pk}"], keys=["price:{pk}"], alias=kind, name="tags and keys")
+    by_pattern = register(Product, "list:*", alias=kind, name="pattern")
+    product = Product.objects.create(name="a")
+
+    @cache_result(60, alias=kind, tags=["product:{pk}"])
+    def name(pk: int) -> str:
+        return Product.objects.get(pk=pk).name
+
+    for new, save in (("b", product.save), ("c", lambda: asyncio.run(product.asave()))):
+        name(product.pk)
+        caches[kind].set_many({f"price:{product.pk}": 1, f"price:{product.pk}0": 1, "list:1": 1})
+        product.name = new
+        save()
+        assert name(product.pk) == new
+        assert not caches[kind].has_key(f"price:{product.pk}")
+        assert caches[kind].has_key(f"price:{product.pk}0")
+        assert caches[kind].has_key("list:1") is not patterns
+    assert ("cannot list its keys" in figures(by_pattern).last_error) is not patterns
+
+
+def test_async_code_fires_after_the_commit_once(seen):
+    async def write() -> None:
+        product = await Product.objects.acreate(name="a")
+        product.name = "b"
+        await product.asave()
+        await Product.objects.filter(pk=product.pk).aupdate(name="c")
+        await atouch(Product, [product.pk])
+        await product.adelete()
+
+    @sync_to_async
+    def in_a_transaction() -> None:
+        with transaction.atomic():
+            async_to_sync(write)()
+            assert len(seen) == 4
+
+    asyncio.run(write())
+    assert len(seen) == 4
+    asyncio.run(in_a_transaction())
+    assert len(seen) == 5
 
 
 def test_a_change_of_a_field_drops_the_old_and_the_new(register, cache):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -17,7 +18,7 @@ from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.cache import cache_page
 
-from cache_admin.caching.pages import invalidate_page
+from cache_admin.caching.pages import ainvalidate_page, invalidate_page
 from cache_admin.caching.views import cache_per_user
 from cache_admin.exceptions import Unsupported
 
@@ -43,7 +44,7 @@ def _urls(alias: str) -> list[object]:
     ]
 
 
-urlpatterns = [*_urls("default"), *_urls("core"), *_urls("locmem")]
+urlpatterns = [url for alias in ("default", "core", "locmem", "files", "table", "memcached") for url in _urls(alias)]
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +80,17 @@ def test_one_page_goes_and_its_neighbours_stay(alias: str):
     assert invalidate_page(gone, alias=alias) == 2
     assert (made(gone), made(stays)) == (True, False)
     assert invalidate_page(f"/{alias}/plain/", alias=alias) == 0
+
+
+def test_a_page_goes_from_every_kind_of_cache(kind: str):
+    gone, stays = f"/{kind}/product/1/?vary=Accept", f"/{kind}/product/10/"
+    get(gone, HTTP_ACCEPT="text/html"), get(stays), get(gone, "head", HTTP_ACCEPT="text/html")
+    headers = [{"Accept": "text/html"}]
+    assert invalidate_page(f"http://testserver{gone}", alias=kind, headers=headers) >= 2
+    assert made(gone, HTTP_ACCEPT="text/html")
+    assert not made(stays)
+    assert asyncio.run(ainvalidate_page(f"http://testserver{stays}", alias=kind)) == 2
+    assert made(stays)
 
 
 def test_head_and_get_go(alias: str):

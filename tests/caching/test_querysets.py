@@ -13,6 +13,7 @@ from django.db.models import Count, F, Max, Prefetch, Q, Sum
 from django.test.utils import CaptureQueriesContext
 
 from cache_admin.caching import querysets
+from cache_admin.caching.invalidation import cache_invalidator
 from cache_admin.caching.owners import owner_of
 from cache_admin.caching.querysets import CachedQuerySet, invalidate_querysets
 from tests.shop_models.models import Author, Book, Ink, Page, Shelf, Word
@@ -181,6 +182,30 @@ def test_every_write_invalidates_at_once(name: str, books):
     assert list(kept()) == list(Book.objects.all())
     list(kept())
     assert cost(lambda: list(kept())) == 0
+
+
+def test_rows_are_kept_in_every_kind_of_cache(kind: str, monkeypatch, books):
+    monkeypatch.setattr(CachedQuerySet, "cache_alias", kind)
+    itself = 3 if kind == "table" else 0  # queries of the cache itself
+
+    async def asked() -> tuple[list[Book], int, bool]:
+        rows = kept().order_by("pk")
+        return [book async for book in rows], await kept().acount(), await kept().filter(price=0).aexists()
+
+    try:
+        for book in books[:2]:
+            assert asyncio.run(asked()) == (list(Book.objects.order_by("pk")), 5, Book.objects.filter(price=0).exists())
+            assert (
+                cost(lambda: (list(kept().order_by("pk")), kept().count(), kept().filter(price=0).exists())) == itself
+            )
+            asyncio.run(Book.objects.filter(pk=book.pk).aupdate(price=8))
+            book.title = "saved"
+            asyncio.run(book.asave())
+    finally:
+        for name, rule in list(querysets._listening.items()):
+            if name[1] == kind != "default":
+                cache_invalidator.unregister(rule)
+                del querysets._listening[name]
 
 
 def test_changes_of_joined_and_prefetched_rows_invalidate(books):

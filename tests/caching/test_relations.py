@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from cache_admin.caching.invalidation import cache_invalidator
@@ -46,6 +48,35 @@ def test_one_does_not_hit_ten_and_eleven(cache):
         keep(Review.objects.create(product=product), f"r{product.pk}")
     cache_invalidator.invalidate_related_caches(products[0])
     assert kept("p1", "r1", "p10", "r10", "p11", "r11") == [False, False, True, True, True, True]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_related_values_go_from_every_kind_of_cache_in_sync_and_async_code(kind: str):
+    smart = SmartCache(kind)
+    products = [Product.objects.create(pk=pk, name="a") for pk in (1, 10)]
+    reviews = [Review.objects.create(product=product) for product in products]
+
+    def fill() -> None:
+        for number, review in enumerate(reviews):
+            smart.set(f"r{number}", "cached", 60, tags=model_tags(review))
+        for number, product in enumerate(products):
+            smart.set(f"p{number}", "cached", 60, tags=model_tags(product))
+
+    def there() -> list[bool]:
+        return [smart.get(key) is not None for key in ("r0", "p0", "r1", "p1")]
+
+    fill()
+    cache_invalidator.invalidate_related_caches(products[0], alias=kind)
+    assert there() == [False, False, True, True]
+    fill()
+    asyncio.run(cache_invalidator.ainvalidate_related_caches(products[0], alias=kind))
+    assert there() == [False, False, True, True]
+    fill()
+    assert cache_invalidator.invalidate_model_cache(Product, 1, alias=kind) == 0
+    assert there() == [True, False, True, True]
+    fill()
+    asyncio.run(cache_invalidator.ainvalidate_model_cache(Product, 1, alias=kind))
+    assert there() == [True, False, True, True]
 
 
 def test_unset_and_missing_relations_are_left_out(cache, django_assert_num_queries):

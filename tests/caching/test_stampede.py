@@ -78,6 +78,30 @@ def test_bumps_from_many_processes_are_all_seen(start: Start, raw: Any) -> None:
     assert raw.get("truth") == b"225"
 
 
+def test_what_lists_keys_works_without_the_admin_and_on_aliases_that_it_does_not_show(server: Server, raw: Any) -> None:
+    code = """
+import sys
+import django
+from django.conf import settings
+backends = ["django.core.cache.backends.redis.RedisCache", "django_redis.cache.RedisCache"]
+aliases = {name: {"BACKEND": name, "LOCATION": sys.argv[1], "KEY_PREFIX": name[:9]} for name in backends}
+local = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+shown, hosts = {"ALIASES": ["default"]}, ["a.example"]
+settings.configure(CACHES={"default": local, **aliases}, CACHE_ADMIN=shown, ALLOWED_HOSTS=hosts)
+django.setup()
+import cache_admin.caching as caching
+from django.core.cache import caches
+from django.core.cache.utils import make_template_fragment_key
+for alias in backends:
+    caches[alias].set_many({"a:1": 1, "b:1": 1, make_template_fragment_key("side", [1]): "x"})
+    assert caching.SmartCache(alias).invalidate_pattern("a:*") == 1
+    assert caching.invalidate_fragment("side", every=True, alias=alias) == 1
+    assert caching.invalidate_page("http://a.example/", alias=alias) == 0
+    assert caches[alias].get("b:1") == 1
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", code, server.url], cwd=ROOT, check=True, timeout=60)
+
+
 def test_it_works_without_the_admin_and_before_any_app_is_loaded() -> None:
     code = """
 import cache_admin.caching as caching

@@ -58,6 +58,24 @@ def test_each_user_gets_their_own_page_once():
     assert [visit(page.view, pk).content for pk in (1, 2, 1, 2)] == [b"1 for 1", b"2 for 2", b"1 for 1", b"2 for 2"]
 
 
+def test_pages_are_kept_in_every_kind_of_cache(kind: str):
+    calls = []
+
+    @cache_per_user(60, alias=kind)
+    def page(request: HttpRequest) -> HttpResponse:
+        calls.append(request.user.pk)
+        return HttpResponse(f"{len(calls)}", headers={"Vary": "Accept"})
+
+    @cache_per_user(60, alias=kind, key_prefix="async")
+    async def apage(request: HttpRequest) -> HttpResponse:
+        return page.__wrapped__(request)
+
+    assert [visit(page, pk).content for pk in (1, 2, 1, 2)] == [b"1", b"2"] * 2
+    assert [visit(apage, pk).content for pk in (1, 2, 1, 2)] == [b"3", b"4"] * 2
+    assert visit(page, 1, HTTP_ACCEPT="text/plain").content == b"5"
+    assert visit(page, "é*[ x" * 80).content == visit(page, "é*[ x" * 80).content == b"6"
+
+
 def test_anonymous_users_and_requests_without_a_user_pass_through():
     page = Counting(lambda request, response: HttpResponse("hello"))
     for _ in range(2):
@@ -245,6 +263,40 @@ def test_async_class_based_views_are_decorated():
 
     view = Page.as_view()
     assert [visit(view, pk).content for pk in (1, 1, 2)] == [b"1", b"1", b"2"]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [sets_cookie, status_404, says("private"), says("no_store"), writes_to_the_session, shows_messages],
+    ids=["cookie", "not found", "private", "no-store", "session", "messages"],
+)
+def test_what_belongs_to_one_moment_is_never_kept_of_an_async_view(shape):
+    calls = []
+
+    @cache_per_user(60, alias="locmem")
+    async def view(request: HttpRequest) -> HttpResponse:
+        calls.append(1)
+        response = HttpResponse("x")
+        return shape(request, response) or response
+
+    visit(view)
+    visit(view)
+    visit(view, method="post")
+    assert len(calls) == 3
+
+
+def test_a_template_response_of_an_async_view_is_rendered_before_it_is_kept():
+    template, calls = engines["django"].from_string("{{ word }}"), []
+
+    @cache_per_user(60, alias="locmem")
+    async def view(request: HttpRequest) -> TemplateResponse:
+        calls.append(1)
+        return TemplateResponse(request, template, {"word": "early"})
+
+    first = visit(view)
+    first.context_data["word"] = "late"
+    first.render()
+    assert (visit(view).content, len(calls)) == (b"late", 1)
 
 
 def test_a_broken_view_keeps_nothing():

@@ -54,6 +54,22 @@ def test_pairs_are_written_in_batches_with_their_life(make, raw: redis.Redis, mo
     assert 0 < raw.ttl("shop:1:product:7") <= 60
 
 
+def test_every_kind_of_cache_is_filled_by_one_run_at_a_time(make, kind: str, monkeypatch):
+    monkeypatch.setattr(warming, "BATCH", 50)
+
+    def pairs() -> Iterator[tuple[str, Any]]:
+        assert run(one)[0].state == "refused"
+        for number in range(101):
+            yield f"product:{number}", None if number else "first"
+
+    one = make(pairs, alias=kind, timeout=60)
+    [result] = run(one)
+    assert (result.state, result.written, result.error) == ("done", 101, "")
+    assert [caches[kind].get(f"product:{number}", "gone") for number in (0, 50, 100)] == ["first", None, None]
+    assert not caches[kind].has_key("cache_warm:products:lock")
+    assert CacheWarmer.last(one) == result
+
+
 @pytest.mark.parametrize(
     ("returned", "written"),
     [(lambda: {"a": 1, "b": None}, 2), (lambda: 7, 7), (lambda: None, 0), (lambda: [("a", iter([1, 2]))], 1)],
