@@ -82,9 +82,9 @@ class _Cached(Generic[P]):
         """The user key of a call."""
         return self.ask(args, kwargs).key
 
-    def recompute(self, call: str) -> Any:
-        """A fresh value for the arguments that an entry holds as ``call``, stored nowhere (of a coroutine function: a
-        coroutine). Raises ``LookupError`` in words where they are not there or no longer fit."""
+    def recompute(self, key: str, call: str) -> Any:
+        """A fresh value for the arguments that the entry of a key holds as ``call``, stored nowhere (of a coroutine
+        function: a coroutine). Raises ``LookupError`` in words where they are not there or no longer fit."""
         return self.bind.call(self.func, read_call(call))
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:

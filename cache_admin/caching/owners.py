@@ -18,8 +18,8 @@ class Owner:
     """A function, statistic, queryset, view, fragment or warmer that writes keys.
 
     ``patterns`` are globs of the *user* keys it writes; empty where they cannot be told beforehand. ``recompute`` takes
-    the text that :class:`~cache_admin.caching.envelope.Entry` holds as ``call`` and returns a fresh value without
-    storing it; it raises ``LookupError`` in words where the arguments are gone. It is ``None`` where the owner can
+    a user key and the text that :class:`~cache_admin.caching.envelope.Entry` holds as ``call``, and returns a fresh
+    value without storing it; it raises ``LookupError`` in words where it cannot. It is ``None`` where the owner can
     never be called again by itself. ``timeout`` is in seconds, ``None`` for never.
     """
 
@@ -27,7 +27,7 @@ class Owner:
     kind: str  #: "function", "statistic", "queryset", "view", "fragment", "warmer", "tag"
     alias: str
     patterns: tuple[str, ...]
-    recompute: Callable[[str], object] | None = None
+    recompute: Callable[[str, str], object] | None = None
     timeout: float | None = None
     _matches: tuple[Callable[[bytes], object], ...] = field(init=False, repr=False, compare=False)
 
@@ -53,9 +53,9 @@ def owners(alias: str | None = None) -> tuple[Owner, ...]:
 
 
 def owner_of(alias: str, key: str) -> Owner | None:
-    """The owner of a user key: the one whose pattern says most, or ``None``."""
+    """The owner of a user key: the one whose pattern says most, of equals one that can compute it anew, or ``None``."""
     found = [owner for owner in owners(alias) if owner.owns(key)]
-    return max(found, key=lambda owner: max(map(_said, owner.patterns)), default=None)
+    return max(found, key=lambda owner: (max(map(_said, owner.patterns)), owner.recompute is not None), default=None)
 
 
 def _said(pattern: str) -> int:

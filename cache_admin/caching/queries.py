@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -14,8 +16,40 @@ from django.db import connections
 from django.db.models import Model, Prefetch, QuerySet
 from django.db.models.fields.related import RelatedField
 from django.db.models.fields.reverse_related import ForeignObjectRel
+from django.utils.translation import gettext as _
 
 from cache_admin.caching.keys import spell
+
+#: Queries that this process asked for last, by alias and user key. What a cache holds says not enough to ask again.
+_asked: OrderedDict[tuple[str, str], Callable[[], Any]] = OrderedDict()
+_MOST_ASKED = 500
+_lock = threading.Lock()
+
+
+def remember(alias: str, key: str, made: Callable[[], Callable[[], Any]]) -> None:
+    """Keeps what computes the value of a key; ``made`` makes it if it is not there."""
+    with _lock:
+        if (alias, key) in _asked:
+            _asked.move_to_end((alias, key))
+            return
+    compute = made()
+    with _lock:
+        _asked[alias, key] = compute
+        if len(_asked) > _MOST_ASKED:
+            _asked.popitem(last=False)
+
+
+def again(alias: str, key: str, call: str = "") -> Any:
+    """Asks the database anew for the value of a key; stores nothing. ``LookupError`` in words where this process has
+    not asked for it lately."""
+    with _lock:
+        compute = _asked.get((alias, key))
+    if compute is None:
+        text = _(
+            "This worker has not asked this query lately, so it cannot ask it again. Open a page that shows it first."
+        )
+        raise LookupError(text)
+    return compute()
 
 
 def digest(queryset: QuerySet[Any], kind: str, prefetch: bool = False) -> tuple[str, str] | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -24,7 +24,7 @@ from cache_admin.caching.commits import pending
 from cache_admin.caching.invalidation import cache_invalidator, touch
 from cache_admin.caching.keys import CacheKeyBuilder, clean_prefix
 from cache_admin.caching.owners import Owner, register
-from cache_admin.caching.queries import digest, models_in, prefetched_models
+from cache_admin.caching.queries import again, digest, models_in, prefetched_models, remember
 from cache_admin.caching.receivers import report_all
 from cache_admin.caching.relations import family, tag_of
 from cache_admin.caching.rules import Rule
@@ -51,6 +51,7 @@ class CachedQuerySet(QuerySet[M]):
     cache_alias = "default"
     _keep: _Keep | None = None
     if TYPE_CHECKING:
+        _hints: dict[str, Any]
         _prefetch_done: bool
         _prefetch_related_lookups: tuple[Prefetch[Any, Any, Any] | str, ...]
         _known_related_objects: dict[Field[Any, Any], dict[Any, Model]]
@@ -81,11 +82,17 @@ class CachedQuerySet(QuerySet[M]):
         copy._keep = None
         return copy
 
+    def _bare(self: Q) -> Q:
+        """The same, holding on to no row that it came from."""
+        copy = self._plain().using(self.db)
+        copy._hints, copy._known_related_objects = {}, {}
+        return copy
+
     def _fetch_all(self) -> None:
         if self._result_cache is None and self._keep:
             whole = self._prefetch_related_lookups and not self._prefetch_done
             extra = prefetched_models(self.model, self._prefetch_related_lookups, self.db) if whole else set()
-            self._result_cache = self._kept("rows", self._rows(with_prefetch=extra is not None), extra)
+            self._result_cache = self._kept("rows", _rows if extra is not None else _rows_alone, extra)
             self._prefetch_done = self._prefetch_done or extra is not None
             for field, objects in self._known_related_objects.items():
                 for row in self._result_cache or ():
@@ -93,23 +100,14 @@ class CachedQuerySet(QuerySet[M]):
                         setattr(row, field.name, near)
         super()._fetch_all()
 
-    def _rows(self, *, with_prefetch: bool) -> Callable[[], list[Any]]:
-        def compute() -> list[Any]:
-            plain = self._plain()
-            if not with_prefetch:
-                plain = plain.prefetch_related(None)
-            return list(plain)
-
-        return compute
-
     def count(self) -> int:
         if self._keep and self._result_cache is None:
-            return self._kept("count", super().count)  # type: ignore[no-any-return]
+            return self._kept("count", QuerySet.count)  # type: ignore[no-any-return]
         return super().count()
 
     def exists(self) -> bool:
         if self._keep and self._result_cache is None:
-            return self._kept("exists", super().exists)  # type: ignore[no-any-return]
+            return self._kept("exists", QuerySet.exists)  # type: ignore[no-any-return]
         return super().exists()
 
     def aggregate(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -121,12 +119,12 @@ class CachedQuerySet(QuerySet[M]):
         except FieldError:  # an aggregate of aggregates, which aggregate() can and annotate() cannot
             return super().aggregate(*args, **kwargs)
         names = ",".join(named)
-        return self._kept(f"aggregate:{names}", lambda: self._plain().aggregate(*args, **kwargs), asked=asked)  # type: ignore[no-any-return]
+        return self._kept(f"aggregate:{names}", lambda plain: plain.aggregate(*args, **kwargs), asked=asked)  # type: ignore[no-any-return]
 
     def _kept(
         self,
         kind: str,
-        compute: Callable[[], Any],
+        compute: Callable[[QuerySet[Any]], Any],
         extra: set[type[Model]] | None = None,
         asked: QuerySet[Any] | None = None,
     ) -> Any:
@@ -136,16 +134,19 @@ class CachedQuerySet(QuerySet[M]):
         except EmptyResultSet:
             name = None
         if keep is None or name is None or self.query.select_for_update:
-            return compute()
+            return compute(self._plain())
         models = {self.model, *models_in(name[1], self.db), *(extra or ())}
         tags = [tag_of(model) for model in models]
         if pending(self.db, "tags").intersection(tags):
-            return compute()
+            return compute(self._plain())
         for model in models:
             if (model, self.cache_alias) not in _listening:
                 _listen_to(model, self.cache_alias, expected=False)
         key = CacheKeyBuilder.build_key(f"{keep.prefix}:{self.model._meta.label_lower}", kind, name[0])
-        return SmartCache(self.cache_alias).get_or_set_with_lock(key, compute, keep.timeout, tags=tags)
+        remember(self.cache_alias, key, lambda: partial(compute, self._bare()))
+        return SmartCache(self.cache_alias).get_or_set_with_lock(
+            key, lambda: compute(self._plain()), keep.timeout, tags=tags
+        )
 
     # Writes: never through kept rows, and told to those who keep them.
 
@@ -184,6 +185,15 @@ class CachedQuerySet(QuerySet[M]):
     def _wrote(self, rows: Sequence[M]) -> None:
         touch(self.model, [row.pk for row in rows if row.pk is not None], using=self.db)
         invalidate_querysets(self.model, using=self.db, alias=self.cache_alias)
+
+
+def _rows(plain: QuerySet[Any]) -> list[Any]:
+    return list(plain.all())
+
+
+def _rows_alone(plain: QuerySet[Any]) -> list[Any]:
+    """Without what prefetches bring, which then cannot be told."""
+    return list(plain.prefetch_related(None))
 
 
 _Made = Manager.from_queryset(CachedQuerySet)
@@ -229,7 +239,7 @@ def listen() -> None:
 @lru_cache(maxsize=1024)
 def _own(label: str, alias: str, prefix: str, timeout: float | None) -> None:
     pattern = f"{clean_prefix(prefix)}:{label}:*"
-    register(Owner(f"{label} ({prefix})", "queryset", alias, (pattern,), timeout=timeout))
+    register(Owner(f"{label} ({prefix})", "queryset", alias, (pattern,), partial(again, alias), timeout))
 
 
 def _listen_to(model: type[Model], alias: str, *, expected: bool = True) -> Rule:

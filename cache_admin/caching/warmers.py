@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.core.cache import DEFAULT_CACHE_ALIAS
 from django.utils.module_loading import autodiscover_modules
+from django.utils.translation import gettext as _
 
 from cache_admin.caching.owners import Owner, register
 from cache_admin.registry import Registry
@@ -46,14 +48,19 @@ class Warmer:
         pairs: Iterable[tuple[str, Any]] = found.items() if isinstance(found, dict) else found
         return pairs
 
-    def fresh(self, key: str) -> Any:
-        """The value that it would write under a user key now; nothing is stored. ``LookupError`` where it writes none
-        such, or writes by itself."""
-        found = self.pairs()
-        for name, value in () if isinstance(found, int) else found:
+    @property
+    def yields(self) -> bool:
+        """Whether its function is a generator, which stores nothing by itself. Of any other that is not known before it
+        has run."""
+        return inspect.isgeneratorfunction(inspect.unwrap(self.function))
+
+    def fresh(self, key: str, call: str = "") -> Any:
+        """The value that a generator would yield for a user key now; nothing is stored. ``LookupError`` in words where
+        it yields none such."""
+        for name, value in self.function():
             if name == key:
                 return value
-        raise LookupError(f"The warmer {self.name} does not make the key {key}.")
+        raise LookupError(_("The warmer %(name)s no longer makes this key.") % {"name": self.name})
 
 
 warmers: Registry[Warmer] = Registry("warmer")
@@ -77,7 +84,7 @@ def warmer(
         if name in warmers.names() and _place(warmers.get(name).function) == _place(function):
             return function  # its module was imported again
         warmers.register(name, made)
-        register(Owner(name, "warmer", alias, made.patterns, timeout=timeout))
+        register(Owner(name, "warmer", alias, made.patterns, made.fresh if made.yields else None, timeout))
         return function
 
     return add

@@ -65,7 +65,7 @@ def compare(alias: str, raw: bytes) -> Comparison:
     if stored.type == "none":
         raise Unsupported(_("This key is gone: it expired, was evicted, or was deleted."))
     cached = unseal(stored, cache.storage)
-    run = _Run(cache, found, cached.call)
+    run = _Run(cache, found, cache.codec.user(raw) or "", cached.call)
     run.start()
     run.join(LONGEST)
     if run.is_alive():
@@ -85,9 +85,9 @@ def compare(alias: str, raw: bytes) -> Comparison:
 class _Run(threading.Thread):
     """One call of an owner. A thread of its own can be left alone when it hangs, and has its own connections."""
 
-    def __init__(self, cache: Adapter, found: Owner, call: str) -> None:
+    def __init__(self, cache: Adapter, found: Owner, key: str, call: str) -> None:
         super().__init__(name="cache-admin-recompute", daemon=True)
-        self._cache, self._owner, self._call = cache, found, call
+        self._cache, self._owner, self._key, self._call = cache, found, key, call
         self.data = b""
         self.seconds = 0.0
         self.problem = ""
@@ -95,7 +95,7 @@ class _Run(threading.Thread):
     def run(self) -> None:
         began = time.perf_counter()
         try:
-            value = self._owner.recompute(self._call)  # type: ignore[misc]
+            value = self._owner.recompute(self._key, self._call)  # type: ignore[misc]
             if inspect.isawaitable(value):
                 value = asyncio.run(_awaited(value))
             value = evaluated(value)

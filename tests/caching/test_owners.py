@@ -55,6 +55,15 @@ def test_the_pattern_that_says_most_wins() -> None:
     assert not unknown.owns("product:5")
 
 
+def test_of_two_that_say_as_much_the_one_that_can_compute_is_named() -> None:
+    register(Owner("fills", "warmer", "default", ("equal:*",)))
+    register(Owner("computes", "function", "default", ("equal:*",), recompute=lambda key, call: 1))
+    register(Owner("fills too", "warmer", "default", ("equal:*",)))
+    found = owner_of("default", "equal:5")
+    assert found
+    assert found.name == "computes"
+
+
 def test_decorating_again_replaces() -> None:
     for timeout in (1, 2):
         register(Owner("f", "function", "default", ("f:*",), timeout=timeout))
@@ -73,11 +82,11 @@ def test_a_value_is_computed_again_from_what_is_stored_beside_it(local: str) -> 
     Group.objects.update(name="after")
     key = title.key(group, datetime.date(2024, 5, 1), 1, 2)
     call = opened(caches[local].get(key)).call
-    assert title.owner.recompute(call) == "after 2024 (1, 2)!"
+    assert title.owner.recompute(key, call) == "after 2024 (1, 2)!"
     assert title(group, datetime.date(2024, 5, 1), 1, 2) == "before 2024 (1, 2)!"
     group.delete()
     with pytest.raises(LookupError, match="no longer in the database"):
-        title.owner.recompute(call)
+        title.owner.recompute(key, call)
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import redis
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from django.db.models import Count, F, Max, Prefetch, Q, Sum
 from django.test.utils import CaptureQueriesContext
 
-from cache_admin.caching import querysets
+from cache_admin.caching import queries, querysets
 from cache_admin.caching.invalidation import cache_invalidator
 from cache_admin.caching.owners import owner_of
 from cache_admin.caching.querysets import CachedQuerySet, invalidate_querysets
@@ -293,6 +293,57 @@ def test_keys_name_their_family_and_have_an_owner(raw: redis.Redis):
     owner = owner_of("default", key.removeprefix("shop:1:"))
     assert owner
     assert (owner.kind, owner.name) == ("queryset", "shop_models.book (shelf_page)")
+
+
+def test_what_a_query_returns_now_is_computed_without_storing_it(books, raw: redis.Redis, monkeypatch):
+    asks: dict[str, Callable[[], Any]] = {
+        "rows": lambda: list(kept().filter(shelf=books[0].shelf).order_by("pk").prefetch_related("authors")),
+        "count": lambda: kept().filter(price__gt=1).count(),
+        "exists": lambda: kept().filter(price=0).exists(),
+        "aggregate": lambda: kept().aggregate(total=Sum("price")),
+    }
+    before = {name: ask() for name, ask in asks.items()}
+    keys = {key.split(":")[4]: key.split(":", 2)[2] for key in map(bytes.decode, raw.scan_iter("shop:1:queryset:*"))}
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE shop_models_book SET price = price + 10, title = 'new'")
+    dump = {key: raw.dump(f"shop:1:{key}") for key in keys.values()}
+
+    def again(name: str) -> Any:
+        owner = owner_of("default", keys[name.replace("aggregate", "'aggregate%3Atotal'")])
+        assert owner
+        assert owner.recompute
+        return owner.recompute(keys[name.replace("aggregate", "'aggregate%3Atotal'")], "")
+
+    assert [book.title for book in again("rows")] == ["new"] * 3
+    assert cost(lambda: again("rows")) == 2, "the rows and their authors"
+    assert (again("count"), again("exists"), again("aggregate")) == (5, False, {"total": 60})
+    assert {name: ask() for name, ask in asks.items()} == before
+    assert {key: raw.dump(f"shop:1:{key}") for key in keys.values()} == dump
+    monkeypatch.setattr(queries, "_asked", type(queries._asked)())
+    with pytest.raises(LookupError, match="This worker has not asked this query lately"):
+        again("rows")
+
+
+def test_only_so_many_queries_are_remembered_and_none_of_their_rows(monkeypatch, books):
+    monkeypatch.setattr(queries, "_MOST_ASKED", 3)
+    monkeypatch.setattr(queries, "_asked", type(queries._asked)())
+    for price in range(5):
+        rows = books[0].shelf.books.cache(60).filter(price=price)
+        assert len(rows) == (price < 3)
+        len(books[0].shelf.books.cache(60).filter(price=0))
+    assert len(queries._asked) == 3
+    shown = [partial.args[0] for partial in queries._asked.values()]
+    assert [(one._result_cache, one._hints, one._known_related_objects) for one in shown] == [(None, {}, {})] * 3
+    assert sum("= 0" in str(one.query) for one in shown) == 1, "one that is asked again stays"
+
+
+def test_the_database_is_part_of_the_key():
+    connections.databases["other"] = {**connections.databases["default"]}
+    try:
+        keys = {queries.digest(Book.objects.using(name), "rows") for name in ("default", "other")}
+        assert len(keys) == 2
+    finally:
+        del connections["other"], connections.databases["other"]
 
 
 def test_a_pickled_queryset_keeps_its_rows(books):

@@ -316,10 +316,30 @@ def test_warmers_are_found_in_the_caching_module_of_an_app():
 
 
 def test_keys_of_a_warmer_have_an_owner_and_a_fresh_value(make):
-    one = make(lambda: {"brand:1": "a", "brand:2": "b"}, "brands", patterns=["brand:*"])
+    def pairs() -> Iterator[tuple[str, str]]:
+        yield "brand:1", "a"
+        yield "brand:2", "b"
+        raise AssertionError("it goes no further than it must")
+
+    make(pairs, "brands", patterns=["brand:*"])
     owner = owner_of("default", "brand:2")
     assert owner
     assert (owner.kind, owner.name) == ("warmer", "brands")
-    assert one.fresh("brand:2") == "b"
-    with pytest.raises(LookupError):
-        one.fresh("brand:3")
+    assert owner.recompute
+    assert owner.recompute("brand:2", "") == "b"
+    assert caches["default"].get("brand:2") is None
+
+
+def test_a_warmer_that_may_write_by_itself_is_never_run_to_compare(make):
+    make(lambda: {"name:1": "a"}, "names", patterns=["name:*"])
+    owner = owner_of("default", "name:1")
+    assert owner
+    assert (owner.name, owner.recompute) == ("names", None)
+
+
+def test_a_key_that_a_warmer_no_longer_makes_is_said_so(make):
+    def pairs() -> Iterator[tuple[str, str]]:
+        yield "brand:1", "a"
+
+    with pytest.raises(LookupError, match="The warmer brands no longer makes this key"):
+        make(pairs, "brands").fresh("brand:3")

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 import redis
 from django.core.cache import caches
+from django.db import connection
 from django.test import Client
 
 from cache_admin import keys
 from cache_admin.adapters import adapter
-from cache_admin.caching import cache_result, statistic
+from cache_admin.caching import CacheWarmer, cache_result, queries, statistic, warmer
+from cache_admin.caching.warmers import warmers
 from cache_admin.operations import recompute
-from tests.shop_models.models import Product
+from tests.shop_models.models import Book, Product
 from tests.views.conftest import SignIn, text, url
 
 PRICES = {"tea": Decimal("9.90")}
@@ -137,6 +139,37 @@ def test_rows_of_the_database_are_compared(client: Client) -> None:
     assert compare(client, "compare:rows").context["comparison"].difference.equal
     Product.objects.filter(pk=product.pk).update(name="Coffee")
     assert verdicts(compare(client, "compare:rows")) == [("cached", "name", "Tea"), ("fresh", "name", "Coffee")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_cached_querysets_are_asked_again(client: Client, raw: redis.Redis) -> None:
+    Book.objects.create(title="Tea")
+    assert Book.objects.cached(60, key_prefix="compared").count() == 1
+    [key] = [key.decode().removeprefix("shop:1:") for key in raw.scan_iter("shop:1:compared:*")]
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM shop_models_book")
+    before = raw.dump(f"shop:1:{key}")
+    assert verdicts(compare(client, key)) == [("cached", "", "1"), ("fresh", "", "0")]
+    assert raw.dump(f"shop:1:{key}") == before
+    page = text(client.get(url("key", "default", keys.token(f"shop:1:{key}".encode()))))
+    assert "shop_models.book (compared)" in page
+    queries._asked.clear()
+    assert "This worker has not asked this query lately" in text(compare(client, key))
+
+
+def test_warmers_that_yield_are_asked_again(client: Client, raw: redis.Redis) -> None:
+    def pairs() -> Any:
+        yield "compare:warm:tea", str(PRICES["tea"])
+
+    warmer("compared", patterns=["compare:warm:*"])(pairs)
+    try:
+        CacheWarmer.warm("compared")
+        PRICES["tea"] = Decimal(3)
+        assert verdicts(compare(client, "compare:warm:tea")) == [("cached", "", "9.90"), ("fresh", "", "3")]
+        caches["default"].set("compare:warm:coffee", 1)
+        assert "The warmer compared no longer makes this key" in text(compare(client, "compare:warm:coffee"))
+    finally:
+        del warmers._entries["compared"]
 
 
 def test_the_serializer_of_the_alias_is_used(client: Client) -> None:
