@@ -54,3 +54,9 @@ def test_every_system_check_is_documented() -> None:
 def test_pages_of_the_documentation_are_in_the_contents() -> None:
     listed = set(re.findall(r"^(\w+)$", text("index.md").split("{toctree}")[1], re.MULTILINE))
     assert {page.stem for page in DOCS.glob("*.md")} - {"index"} == listed
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in DOCS.glob("*.md"):
+        for target in re.findall(r"\]\(([\w-]+\.md)(?:#[\w-]+)?\)", page.read_text()):
+            assert (DOCS / target).exists(), f"{page.name} links to {target}"
