@@ -33,6 +33,18 @@ with demo.serving(web):
     threading.Event().wait()
 """
 
+#: What projects call, by name.
+TOOLKIT = [
+    "CacheKeyBuilder", "build_key", "user_specific_key", "model_key", "CacheManager", "get_cache_key",
+    "cache_result", "refresh", "tags", "stale", "jitter", "compress", "SmartCache", "get_or_set_with_lock",
+    "invalidate_pattern", "get_many_with_fallback", "cache_per_user", "invalidate_page", "cache_include",
+    "cached_value", "invalidate_fragment", "CachedManager", "CachedQuerySet", "as_manager", "cached",
+    "cache_invalidator", "invalidate_model_cache", "invalidate_related_caches", "model_tags",
+    "register_invalidation_rule", "invalidates", "touch", "invalidate_tags", "StatisticsCache", "by_object",
+    "statistic", "recalculate", "warmer", "CacheWarmer", "warm_critical_caches", "CacheMonitoringMiddleware",
+    "CacheStats", "get_cache_info", "analyze_cache_keys", "conditional_page", "register_purger", "HttpPurger",
+]  # fmt: skip
+
 pytestmark = pytest.mark.servers
 
 
@@ -260,6 +272,37 @@ def test_warmers_fill_what_the_pages_read(shop: Shop) -> None:
     warm = re.compile("navigation:|popular_products:|v2:product_list:|category:|catalogue:csv|product:[0-9]+:card")
     assert {key for key in shop.names() - set(before) if warm.match(key)} == set()
     assert changed(before, shop.entries()) == set()
+
+
+def test_an_order_that_is_changed_in_the_admin_shows_its_new_total(shop: Shop) -> None:
+    shop.order(12)
+    found = re.findall(r"/admin/shop/order/(\d+)/change/", shop.get("admin/shop/order/?o=-1"))
+    order = max(map(int, found))
+    change = f"admin/shop/order/{order}/change/"
+    before, page = shop.entries(), fields(shop.get(change))
+    assert f"shop.order:{order}:total" in before
+    total = re.compile(rf'/order/{order}/change/[^>]*>.*?field-total">([\d.,]+)<', re.DOTALL)
+    first = total.search(shop.get("admin/shop/order/?o=-1"))
+    quantity = next(name for name in page if name.endswith("-0-quantity"))
+    assert shop.post(change, **{quantity: "3"})
+    second = total.search(shop.get("admin/shop/order/?o=-1"))
+    assert first
+    assert second
+    assert float(second[1]) == pytest.approx(3 * float(first[1]))
+
+
+def test_new_prices_in_bulk_can_be_dropped_by_pattern(shop: Shop) -> None:
+    shop.get("products/12/", "search/?q=blue")
+    said = shop.manage("shop_reprice", "10", "--drop")
+    assert re.search(r"[1-9]\d* keys of product:\* were dropped", said)
+    assert not [name for name in shop.names() if name.startswith("product:")]
+    assert [name for name in shop.names() if name.startswith("search:")]
+
+
+@pytest.mark.parametrize("name", TOOLKIT)
+def test_the_shop_uses_the_whole_library(name: str) -> None:
+    sources = [path for path in PROJECT.rglob("*") if path.suffix in {".py", ".html"} and ".run" not in path.parts]
+    assert [path.name for path in sources if re.search(rf"\b{name}\b", path.read_text())]
 
 
 def test_a_page_of_one_customer_is_never_shown_to_another(shop: Shop) -> None:

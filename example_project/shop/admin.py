@@ -1,3 +1,4 @@
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
@@ -8,6 +9,7 @@ from django.urls import reverse
 
 from cache_admin.caching import cache_invalidator, invalidate_page, invalidate_tags
 from shop.models import Category, Order, OrderItem, Product
+from shop.sales import order_total
 from shop.stock import SORTS
 
 
@@ -56,6 +58,14 @@ class OrderItemInline(admin.TabularInline):
 
 @admin.register(Order)
 class OrderAdmin(admin.ModelAdmin):
-    list_display = ["pk", "user", "placed"]
+    list_display = ["pk", "user", "placed", "total"]
     raw_id_fields = ["user"]
     inlines = [OrderItemInline]
+
+    def total(self, order: Order) -> str:
+        return f"{order_total(order):.2f}"
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Its lines changed, which no rule of Order hears of: all that hangs on it and on what it points at goes."""
+        super().save_related(request, form, formsets, change)
+        transaction.on_commit(partial(cache_invalidator.invalidate_related_caches, form.instance))

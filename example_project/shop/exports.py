@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.cache import caches
 
-from cache_admin.caching import cache_result
+from cache_admin.caching import CacheManager, cache_result
 from shop.models import Product
 from shop.stock import DAY, HOUR, product_facts
 
@@ -27,5 +27,5 @@ def catalogue_entry(pk: int) -> dict[str, Any]:
     """One product as partners get it: JSON in the long-term cache."""
     facts = product_facts(pk)
     entry = {**facts, "price": str(facts["price"])}
-    caches["long_term"].set(f"catalogue:product:{pk}", entry)
+    caches["long_term"].set(CacheManager.get_cache_key("catalogue:product", pk), entry)
     return entry

@@ -10,8 +10,8 @@ from django.contrib.auth.models import User
 from django.db.models import Count, F, Sum
 from django.utils import timezone
 
-from cache_admin.caching import StatisticsCache, cache_result, statistic
-from shop.models import OrderItem
+from cache_admin.caching import CacheKeyBuilder, SmartCache, StatisticsCache, cache_result, model_tags, statistic
+from shop.models import Order, OrderItem
 from shop.stock import DAY, HOUR, MINUTE
 
 _customers = StatisticsCache(timeout=DAY)
@@ -40,6 +40,16 @@ def daily_statistics(day: date) -> dict[str, Any]:
     """Sales of one day, by default of today. Days that are over are kept for a month."""
     items = OrderItem.objects.filter(order__placed__date=day)
     return items.aggregate(orders=Count("order", distinct=True), sold=Sum(F("price") * F("quantity"), default=0))
+
+
+def order_total(order: Order) -> Decimal:
+    """What one order came to. It hangs on the order and on the customer who placed it."""
+
+    def compute() -> Decimal:
+        return order.items.aggregate(total=Sum(F("price") * F("quantity"), default=Decimal(0)))["total"]
+
+    key = CacheKeyBuilder.model_key(order, "total")
+    return SmartCache().get_or_set_with_lock(key, compute, DAY, tags=model_tags(order))
 
 
 def lifetime_value(user: User, *, recalculate: bool = False) -> Decimal:

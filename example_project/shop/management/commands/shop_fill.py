@@ -4,9 +4,12 @@ import random
 import time
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
+from django.template.defaultfilters import filesizeformat
 
 from cache_admin.caching import CacheWarmer
+from cache_admin.keyspace.stats import CacheStats
 from shop import bulk
 from shop.visits import Visitors
 
@@ -31,11 +34,24 @@ class Command(BaseCommand):
         for done in bulk.fill(keys, rng):
             self.tell(f"{done:,} of {keys:,} keys")
         self.stdout.write(f"Filled the caches: {visits} visits, {done:,} keys.")
+        self.report()
 
     def warm(self) -> None:
         """As at the end of a deploy: first what no page can do without, then the rest."""
         for result in (*CacheWarmer.warm_critical_caches(), *CacheWarmer.run(CacheWarmer.due())):
             self.stdout.write(f"Warmer {result.name}: {result.state}, {result.written:,} {result.error}".rstrip())
+
+    def report(self) -> None:
+        """The figures of the dashboard, for whoever fills the caches from a terminal."""
+        for alias in settings.CACHES:
+            info = CacheStats.get_cache_info(alias)
+            if info.keys and info.size and info.report:
+                most = ", ".join(stats.pattern for stats in info.report.patterns[:3])
+                keys, size = f"{info.keys.value:,.0f} keys", filesizeformat(info.size.value)
+                self.stdout.write(f"{alias}: {keys}, {size}; most by {most}")
+        products = CacheStats.analyze_cache_keys("default", "product:*")
+        if products.keys:
+            self.stdout.write(f"product:* has {products.keys.value:,.0f} keys")
 
     def tell(self, progress: str) -> None:
         """At most one line every two seconds."""
