@@ -10,7 +10,7 @@ import struct
 
 from django.utils.translation import gettext as _
 
-from cache_admin.values.parts import Call, Container, Missing, Name, Reading
+from cache_admin.values.parts import Beginning, Call, Container, Missing, Name, Reading
 from cache_admin.values.tree import MAX_NESTING, Budget
 
 _CONSTANTS: dict[int, object] = {0xC0: None, 0xC2: False, 0xC3: True}
@@ -29,7 +29,7 @@ _SIZED = {
 def read(data: bytes, budget: Budget, whole: bool = True) -> Reading:
     """What a msgpack document holds. ``problem`` says where and why reading stopped early. Of a part (``whole``
     False) no end is expected."""
-    reader = _Reader(data)
+    reader = _Reader(data, whole)
     problem = ""
     try:
         while reader.open:
@@ -56,8 +56,9 @@ class _Short(ValueError):
 
 
 class _Reader:
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, whole: bool) -> None:
         self.data = data
+        self.whole = whole
         self.at = self.start = 0
         self.root: list[object] = []
         self.open: list[tuple[list[object], int]] = [(self.root, 1)]  #: lists and how long they shall become
@@ -101,6 +102,8 @@ class _Reader:
         raise ValueError
 
     def sized(self, kind: str, length: int) -> object:
+        if kind in {"str", "bytes"} and not self.whole and length > len(self.data) - self.at:
+            return Beginning(kind, self.take(len(self.data) - self.at), length)
         if kind == "str":
             return self.take(length).decode("utf-8", "surrogateescape")
         if kind == "bytes":

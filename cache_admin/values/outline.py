@@ -11,7 +11,7 @@ from cache_admin.caching.envelope import MARK
 from cache_admin.values.callables import verdict
 from cache_admin.values.familiar import HERD_MARKER, Told, model_label, reading
 from cache_admin.values.masking import DOTS, Mask, dots
-from cache_admin.values.parts import Call, Container, Missing, Name, pairs
+from cache_admin.values.parts import Beginning, Call, Container, Missing, Name, pairs
 from cache_admin.values.tree import MAX_DEPTH, MAX_TEXT, Budget, Node, visible
 
 MAX_LABEL = 200
@@ -118,7 +118,7 @@ class Outline:
             return self.grow(item, label)
         self.budget.nodes -= 1
         self.masked += 1
-        return Node("masked", label, dots(len(item) if isinstance(item, (str, bytes, bytearray)) else None))
+        return Node("masked", label, dots(_length(item)))
 
     @staticmethod
     def entries(count: int) -> str:
@@ -132,6 +132,8 @@ class Outline:
             return self._text("bytes", part.decode("latin-1"), label, kind_note, len(item), visible(part))
         if isinstance(item, str):
             return self._text("str", item, label, note)
+        if isinstance(item, Beginning):
+            return self._beginning(item, label)
         if isinstance(item, Name):
             return self._text("object", item.full, label, _("only named; loading would import it"))
         if item is Missing.VALUE:
@@ -150,6 +152,16 @@ class Outline:
                 note and f"; {note}"
             )
         return Node(kind, label, shown or visible(text), note=note)
+
+    def _beginning(self, item: Beginning, label: str) -> Node:
+        self.cut = True
+        part = item.content[: 2 * MAX_TEXT]
+        if self.mask.shape(part.decode("utf-8" if item.kind == "str" else "latin-1", "replace")):
+            self.masked += 1
+            return Node("masked", label, dots(item.length))
+        shown = min(len(item.content), MAX_TEXT)
+        note = _("the first %(shown)d of %(length)d bytes") % {"shown": shown, "length": item.length}
+        return Node(item.kind, label, visible(part), note=note)
 
 
 def _labels(part: Container) -> tuple[str, ...]:
@@ -187,6 +199,13 @@ def _title(call: Call) -> tuple[str, str, str]:
     return "call" if calls else "object", visible(model, MAX_LABEL) or name, "; ".join(notes)
 
 
+def _length(item: object) -> int | None:
+    """How long a secret is that must not be seen; None where its length means nothing."""
+    if isinstance(item, Beginning):
+        return item.length
+    return len(item) if isinstance(item, (str, bytes, bytearray)) else None
+
+
 def _scalar_kind(item: object) -> str:
     if item is None:
         return "none"
@@ -203,6 +222,8 @@ def _brief(item: object, depth: int = 2) -> str:
     """A key that is no text, in one line."""
     if isinstance(item, (str, bytes, bytearray)):
         return repr(item[:MAX_LABEL])
+    if isinstance(item, Beginning):
+        return f"{item.content[:MAX_LABEL]!r}\u2026"
     if isinstance(item, Name):
         return item.full
     if isinstance(item, Call):

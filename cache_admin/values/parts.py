@@ -1,7 +1,7 @@
 """What the readers of serialized values make: plain Python leaves, and the few classes here for everything else.
 
-A leaf is a ``str``, ``bytes``, ``bytearray``, ``int``, ``float``, ``bool`` or ``None``. Parts are compared by identity
-and may refer to each other in circles; whoever walks them must bound the walk.
+A leaf is a ``str``, ``bytes``, ``bytearray``, ``int``, ``float``, ``bool`` or ``None``, or the ``Beginning`` of one.
+Parts are compared by identity and may refer to each other in circles; whoever walks them must bound the walk.
 """
 
 from __future__ import annotations
@@ -15,6 +15,16 @@ class Missing(Enum):
     """Stands where a value was cut off."""
 
     VALUE = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What is there of a "str" or "bytes" that goes on where reading had to stop; ``length`` is that of the whole in
+    bytes, as it was written down before it."""
+
+    kind: str
+    content: bytes
+    length: int
 
 
 @dataclass(slots=True, eq=False)

@@ -11,10 +11,13 @@ import pickletools
 from django.utils.translation import gettext as _
 
 from cache_admin.values.machine import Machine, Malformed
-from cache_admin.values.parts import Reading
+from cache_admin.values.parts import Beginning, Reading
 from cache_admin.values.tree import Budget
 
 HIGHEST_PROTOCOL = 5
+
+#: Operations with a text or bytes of any length in them: code -> what it is, and bytes of its length.
+_LONG = {b"B": ("bytes", 4), b"\x8e": ("bytes", 8), b"\x96": ("bytes", 8), b"X": ("str", 4), b"\x8d": ("str", 8)}
 
 
 def read(data: bytes, budget: Budget, whole: bool = True) -> Reading:
@@ -39,6 +42,8 @@ def read(data: bytes, budget: Budget, whole: bool = True) -> Reading:
     except (Malformed, ValueError, IndexError, OverflowError, Warning):
         if whole or stream.tell() < len(data):
             problem = _("malformed at byte %d") % at
+        elif found := _beginning(data, at):
+            machine.push(found)
     notes = []
     if stopped == "STOP":
         if len(machine.levels) > 1 or len(machine.stack) != 1:
@@ -46,3 +51,12 @@ def read(data: bytes, budget: Budget, whole: bool = True) -> Reading:
         if at < len(data):
             notes.append(_("%d bytes follow the end of the pickle.") % (len(data) - at))
     return Reading(machine.result(), problem, tuple(notes), tuple(machine.warnings), protocol)
+
+
+def _beginning(data: bytes, at: int) -> Beginning | None:
+    """The text or bytes that begins with the operation at ``at`` and has no end in a part of a pickle."""
+    kind, width = _LONG.get(data[at : at + 1], ("", 0))
+    start = at + 1 + width
+    if not kind or start > len(data):
+        return None
+    return Beginning(kind, data[start:], int.from_bytes(data[at + 1 : start], "little"))

@@ -9,6 +9,7 @@ import sys
 import zlib
 from decimal import Decimal
 
+import lz4.frame
 import msgpack
 import pytest
 import zstandard
@@ -28,6 +29,7 @@ COMPRESSORS = {
     "bz2": bz2.compress,
     "lzma": lzma.compress,
     "zstd": zstandard.ZstdCompressor().compress,
+    "lz4": lz4.frame.compress,
 }
 VALUE = {"name": "tea", "price": 2.5, "tags": ["green", "loose"], "stock": 12, "gone": None}
 JSON_VALUES = st.recursive(
@@ -161,6 +163,14 @@ def test_msgpack_is_found_without_a_hint_and_shows_bytes_and_extensions():
     assert child(shown.root, "wide", "19").text == "19"
 
 
+@pytest.mark.parametrize("body", ["text " * 30_000, b"\xff" * 150_000])
+def test_the_beginning_of_a_long_text_in_msgpack_is_shown(body):
+    data = msgpack.packb({"name": "report", "body": body})[:65_536]
+    shown = look(data, Storage("msgpack"), truncated=True)
+    assert child(shown.root, "name").text == "report"
+    assert child(shown.root, "body").note == "the first 2000 of 150000 bytes"
+
+
 @pytest.mark.parametrize("document", [b"[" * 100_000, b'{"a":' * 100_000, b"\x91" * 60_000])
 def test_deep_documents_are_too_deep(document):
     shown = look(document, Storage("msgpack" if document[0] == 0x91 else "json"))
@@ -203,6 +213,7 @@ ZIPPERS = {
     "zlib": "zlib.ZlibCompressor",
     "lzma": "lzma.LzmaCompressor",
     "gzip": "gzip.GzipCompressor",
+    "lz4": "lz4.Lz4Compressor",
 }
 
 

@@ -255,6 +255,30 @@ def test_the_first_part_of_a_long_pickle_is_not_called_malformed():
     assert shown.truncated
 
 
+@pytest.mark.parametrize("protocol", range(3, 6))
+@pytest.mark.parametrize(("value", "kind"), [("héllo " * 40_000, "str"), (b"%PDF-1.7 \xff" * 40_000, "bytes")])
+def test_a_text_that_goes_on_where_reading_stops_shows_its_beginning_and_length(value, kind, protocol):
+    length = len(value.encode()) if isinstance(value, str) else len(value)
+    shown = look(pickle.dumps(value, protocol)[:65_536], truncated=True)
+    assert shown.root
+    assert (shown.root.kind, shown.root.note) == (kind, f"the first 2000 of {length} bytes")
+    assert shown.root.text.startswith(visible(value[:1_000]))
+    assert shown.truncated
+    within = look(pickle.dumps({"name": "report", "body": value}, protocol)[:65_536], truncated=True)
+    assert child(within.root, "name").text == "report"
+    assert child(within.root, "body").note == f"the first 2000 of {length} bytes"
+
+
+def test_the_beginning_of_a_secret_is_masked():
+    data = pickle.dumps({"password": "s3cret" * 20_000})[:65_536]
+    assert child(look(data, truncated=True).root, "password").text.endswith("(120000 characters)")
+    token = pickle.dumps("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0." + "dozjgNryP4J3jVmNHl0w" * 5_000)[:65_536]
+    shown = look(token, truncated=True)
+    assert shown.root
+    assert shown.root.kind == "masked"
+    assert "dozjg" not in texts(shown)
+
+
 @pytest.mark.parametrize(
     ("data", "at"),
     [

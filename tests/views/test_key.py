@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -30,6 +31,13 @@ def test_a_value_is_shown_without_running_it(client: Client, cache: BaseCache) -
     cache.set("product:1", {"id": 1, "name": "Tea"}, 600)
     page = text(client.get(key_url(b"shop:1:product:1")))
     for fact in ("product:", "Tea", "pickle", "zlib", "version 1", "Expires"):
+        assert fact in page
+
+
+def test_of_a_long_value_the_beginning_is_shown_and_its_length_told(client: Client, cache: BaseCache) -> None:
+    cache.set("report:pdf", random.Random(1).randbytes(500_000), 600)
+    page = text(client.get(key_url(b"shop:1:report:pdf"))).replace("\xa0", " ")
+    for fact in ("pickle", "zlib", "Only the first 64.0 KB of 488.", "bytes · the first 2000 of 500000 bytes"):
         assert fact in page
 
 
