@@ -10,7 +10,7 @@ from cache_admin.adapters.base import Adapter
 from cache_admin.keyspace import reports
 from cache_admin.panels.base import Panel, register
 
-SHOWN = 5
+SHOWN = 8
 
 
 @register

@@ -55,7 +55,7 @@ def test_cards_show_units_and_what_they_are_of(client: Client, cache: Any):
     cache.get("a")
     assert "MB" in text(client.get(url("card", "default", "memory")))
     assert "whole server" in text(client.get(url("card", "default", "memory")))
-    assert "this server, all aliases on it" in text(client.get(url("card", "default", "hit_rate")))
+    assert "whole server" in text(client.get(url("card", "default", "hit_rate")))
     assert "/s" in text(client.get(url("card", "default", "operations_per_second")))
 
 
