@@ -71,12 +71,27 @@ def memcached_binary() -> str:
     return program("memcached")
 
 
+def reasons(reporter: pytest.TerminalReporter) -> list[str]:
+    """Why each skipped test was."""
+    skipped = reporter.stats.get("skipped", ())
+    return [report.longrepr[2] if isinstance(report.longrepr, tuple) else "" for report in skipped]
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Where programs are required, nothing but the lack of another one excuses a skip. Workers have no reporter."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    required = os.environ.get("CACHE_ADMIN_REQUIRE")
+    if reporter and required and exitstatus == 0 and any(MISSING not in reason for reason in reasons(reporter)):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One loud line for each program that this machine lacks."""
+    """One loud line for each program that this machine lacks, and for what else was skipped where nothing may be."""
     lacking: Counter[str] = Counter()
-    for report in terminalreporter.stats.get("skipped", ()):
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+    for reason in reasons(terminalreporter):
         if MISSING in reason:
             lacking[reason.rpartition(MISSING)[2]] += 1
+        elif os.environ.get("CACHE_ADMIN_REQUIRE"):
+            terminalreporter.write_line(f"FAILED by a skip: {reason}", red=True, bold=True)
     for name, count in sorted(lacking.items()):
         terminalreporter.write_line(f"SKIPPED {count} tests: {name} is not on this machine.", red=True, bold=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import ssl
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cache_admin.exceptions import CacheAdminError, Unavailable
+from tests.conftest import program
 
 from .conftest import PASSWORD, MakeAlias, StartServer, failure, free_port
 
@@ -36,8 +36,7 @@ class TestTls:
     @pytest.fixture
     def certificate(self, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         """Key and self-signed certificate of "elsewhere"; the parameter is from when to when it is valid."""
-        if not shutil.which("openssl"):
-            pytest.skip("needs openssl")
+        program("openssl")
         begin, end = getattr(request, "param", VALID)
         (tmp_path / "ca.cnf").write_text(AUTHORITY)
         (tmp_path / "index").touch()
