@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import threading
+from collections.abc import Iterator
 
 import pytest
 import redis
@@ -171,9 +172,9 @@ def test_ctrl_c_at_the_question_changes_nothing(shop: redis.Redis, monkeypatch) 
     assert not Operation.objects.exists()
 
 
-def test_ctrl_c_ends_a_purge_cleanly(raw: redis.Redis, monkeypatch) -> None:
-    raw.mset({f"shop:1:a:{number}": b"v" for number in range(5_000)})
-    assert threading.current_thread() is threading.main_thread()
+@pytest.fixture
+def ctrl_c(monkeypatch) -> Iterator[None]:
+    """Presses it once in the middle of a purge. The suite may itself run where it is ignored."""
     save = driving.Driver._save
 
     def press(self: driving.Driver) -> None:
@@ -181,12 +182,28 @@ def test_ctrl_c_ends_a_purge_cleanly(raw: redis.Redis, monkeypatch) -> None:
             os.kill(os.getpid(), signal.SIGINT)
         save(self)
 
+    assert threading.current_thread() is threading.main_thread()
     monkeypatch.setattr(driving.Driver, "_save", press)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_a_purge_cleanly(raw: redis.Redis, ctrl_c: None) -> None:
+    raw.mset({f"shop:1:a:{number}": b"v" for number in range(5_000)})
     assert code("cache_purge", "a:*", "--yes") == terminal.CANCELLED
     operation = Operation.objects.get()
     assert (operation.state, operation.error) == ("cancelled", "Cancelled at the terminal.")
     assert operation.done_keys == 5_000 - raw.dbsize() < 5_000
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_purge_in_the_background_is_not_ended_by_ctrl_c(raw: redis.Redis, ctrl_c: None) -> None:
+    raw.mset({f"shop:1:a:{number}": b"v" for number in range(5_000)})
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    run("cache_purge", "a:*", "--yes")
+    assert raw.dbsize() == 0
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 def test_nothing_is_deleted_when_the_audit_cannot_be_written(shop: redis.Redis) -> None:

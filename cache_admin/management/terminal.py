@@ -105,9 +105,11 @@ class ProgressBar:
 
 @contextmanager
 def _interruptible() -> Iterator[threading.Event]:
-    """Ctrl-C sets the event instead of breaking whatever runs; a second one breaks it."""
+    """Ctrl-C sets the event instead of breaking whatever runs; a second one breaks it. Where it is ignored, as in the
+    background of a shell script, it stays so."""
     event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored or threading.current_thread() is not threading.main_thread():
         yield event
         return
 
