@@ -14,7 +14,9 @@ class CacheAdminError(Exception):
 
 class Unavailable(CacheAdminError):
     """The server does not answer, or not yet: refused, timed out, loading, busy, unknown host, bad certificate,
-    rejected login."""
+    rejected login. ``since`` is the Unix time at which a server that cannot be reached was first met so."""
+
+    since: float | None = None
 
 
 class NotPermitted(CacheAdminError):

@@ -119,11 +119,14 @@ class CensusReport(models.Model):
 
 
 class ServerSample(models.Model):
-    """One reading of a server's counters, at most one per server and step, whoever took it. Old ones are thinned."""
+    """One reading of a server's counters, at most one per server and step, whoever took it. Old ones are thinned.
+
+    With ``step`` and ``slot`` 0 it is no reading: it tells since when the server was silent, and when that was noticed.
+    """
 
     step = models.PositiveIntegerField(default=5, help_text="Seconds for which this is the only one kept.")
     server = models.CharField(max_length=64, help_text="Digest of alias location and node; never an address.")
-    slot = models.BigIntegerField(help_text="Unix time divided by the step.")
+    slot = models.BigIntegerField(help_text="Unix time divided by the shortest step.")
     at = models.FloatField(help_text="Unix time, seconds.")
     run_id = models.CharField(max_length=64)
     reading = models.JSONField()
@@ -136,6 +139,23 @@ class ServerSample(models.Model):
 
     def __str__(self) -> str:
         return f"{self.server} {self.slot}"
+
+
+class Probes(models.Model):
+    """How often one process of the dashboard looked at keys of a server: those look-ups are no hits of the project."""
+
+    server = models.CharField(max_length=64, help_text="As in ServerSample.")
+    process = models.CharField(max_length=100)
+    hits = models.BigIntegerField(help_text="Since the process began.")
+    misses = models.BigIntegerField(help_text="Since the process began.")
+    at = models.FloatField(db_index=True, help_text="Unix time of the last word of the process, seconds.")
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["server", "process"], name="cache_admin_one_probes")]
+
+    def __str__(self) -> str:
+        return f"{self.process}: {self.hits} + {self.misses}"
 
 
 class Usage(models.Model):

@@ -18,69 +18,12 @@ from typing import ClassVar
 from django.core.cache import BaseCache, caches
 from django.utils.translation import gettext as _
 
+from cache_admin.adapters.server_info import Node, ServerInfo, SlowCommand
 from cache_admin.exceptions import Unsupported
 from cache_admin.keys import KeyCodec
 
 SCAN_COUNT = 1000
 DELETE_BATCH = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One physical server of an alias. ``name`` is shown and never holds credentials; ``index`` is its place in
-    LOCATION."""
-
-    index: int
-    name: str
-    primary: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class ServerInfo:
-    """One reading of a server's own counters. ``None`` means the server does not say.
-
-    Counters (hits .. commands) run since the server's start or last reset; take differences of two readings with one
-    ``run_id`` only.
-    ``hits`` and ``misses`` are of the whole server, all its databases and clients, less the probes this process made
-    itself.
-    """
-
-    node: Node
-    at: float  #: Unix time of the reading, seconds
-    run_id: str
-    product: str  #: "Redis", "Valkey", "Memcached" or the backend's class name
-    version: str
-    role: str  #: "primary", "replica" or "" where there is no such thing
-    uptime: int | None = None  #: seconds
-    keys: int | None = None  #: keys of the alias's database, all owners
-    hits: int | None = None
-    misses: int | None = None
-    evicted: int | None = None
-    expired: int | None = None
-    commands: int | None = None
-    ops_per_second: float | None = None
-    memory: int | None = None  #: bytes used by the server
-    memory_peak: int | None = None  #: bytes
-    memory_limit: int | None = None  #: bytes; 0 means no limit
-    policy: str = ""  #: eviction policy, e.g. "allkeys-lru"
-    fragmentation: float | None = None  #: resident bytes per used byte
-    clients: int | None = None
-    clients_limit: int | None = None
-    notes: tuple[str, ...] = ()  #: translated sentences, e.g. "loading dataset, 41 %", "not permitted: +info"
-    probed_hits: int = 0  #: probes of this process already taken off ``hits``
-    probed_misses: int = 0  #: the same for ``misses``
-
-    @property
-    def memory_share(self) -> float | None:
-        """Bytes used per byte of the limit; ``None`` without a limit."""
-        return self.memory / self.memory_limit if self.memory is not None and self.memory_limit else None
-
-    @property
-    def hit_rate(self) -> float | None:
-        """Hits of all look-ups since the counters began, 0 to 1; ``None`` without look-ups."""
-        hits = self.hits or 0
-        lookups = hits + (self.misses or 0)
-        return hits / lookups if lookups else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +143,8 @@ class Adapter:
     can_measure: ClassVar[bool] = False
     #: The server counts hits and misses and tells its memory.
     can_tell_server: ClassVar[bool] = False
+    #: The server remembers commands that took it long.
+    can_tell_slow: ClassVar[bool] = False
     #: A key's facts and stored bytes can be read without running any of it.
     can_inspect: ClassVar[bool] = False
     #: Keys can be deleted and given another expiry by raw key.
@@ -228,6 +173,25 @@ class Adapter:
     def info(self, node: Node | None = None) -> ServerInfo:
         """One reading of a node's counters (default: the primary). One INFO, at most once per second and process."""
         raise self._unsupported(_("tell about its server"))
+
+    @property
+    def database(self) -> str:
+        """The name of the alias's database in :attr:`ServerInfo.keyspace`."""
+        return ""
+
+    def probed(self, node: Node) -> tuple[int, int]:
+        """Look-ups (hits, misses) of our own that a node counted since this process began, whatever was reset."""
+        return 0, 0
+
+    def heard(self, node: Node, *, answered: float | None = None, silent_since: float | None = None) -> None:
+        """What another process met, as Unix time: an answer of a node, or silence since then.
+
+        So an error of this process can say how long the silence really lasts.
+        """
+
+    def slow_log(self, limit: int = 10, node: Node | None = None) -> tuple[SlowCommand, ...]:
+        """The last commands that took the server long, newest first, at most ``limit``; names only."""
+        raise self._unsupported(_("tell which commands were slow"))
 
     def count(self) -> int:
         """Keys in the database, of all owners."""

@@ -63,7 +63,10 @@ class Verdict:
             "command": self.command,
             "detail": self.detail,
         }
-        return NotPermitted(text, self.command) if self.kind is NotPermitted else self.kind(text)
+        error = NotPermitted(text, self.command) if self.kind is NotPermitted else self.kind(text)
+        if self.silent and isinstance(error, Unavailable):
+            error.since = since
+        return error
 
 
 TIMED_OUT = Verdict(Unavailable, _("%(alias)s: not answering since %(since)s."), silent=True)

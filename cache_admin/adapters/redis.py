@@ -20,19 +20,20 @@ from cache_admin.adapters.base import (
     ChooseProbes,
     KeyInfo,
     MeasuredPage,
-    Node,
     RawValue,
     Removed,
     ScanPage,
-    ServerInfo,
     Storage,
 )
 from cache_admin.adapters.connections import Link, pack
 from cache_admin.adapters.redis_values import Look
 from cache_admin.adapters.redis_walk import Walk, listed, scan_command
+from cache_admin.adapters.server_info import Node, ServerInfo, SlowCommand
 from cache_admin.exceptions import Unsupported
 
 T = TypeVar("T")
+#: Most entries of a slow log that are fetched; each comes with arguments of some kilobytes, which are thrown away.
+MOST_SLOW = 100
 
 
 @dataclass(slots=True)
@@ -42,6 +43,7 @@ class RedisAdapter(Adapter):
     can_list: ClassVar[bool] = True
     can_measure: ClassVar[bool] = True
     can_tell_server: ClassVar[bool] = True
+    can_tell_slow: ClassVar[bool] = True
     can_inspect: ClassVar[bool] = True
     can_change: ClassVar[bool] = True
     label: ClassVar[str] = "Redis"
@@ -68,6 +70,21 @@ class RedisAdapter(Adapter):
     def info(self, node: Node | None = None) -> ServerInfo:
         address = self._address(node)
         return redis_info.read(servers.at(address), self.alias, node or self.nodes()[0], address.db)
+
+    @property
+    def database(self) -> str:
+        return str(self._address().db)
+
+    def probed(self, node: Node) -> tuple[int, int]:
+        return servers.probed(self._address(node).name)
+
+    def heard(self, node: Node, *, answered: float | None = None, silent_since: float | None = None) -> None:
+        servers.at(self._address(node)).heard(answered, silent_since)
+
+    def slow_log(self, limit: int = 10, node: Node | None = None) -> tuple[SlowCommand, ...]:
+        address = self._address(node)
+        with servers.at(address).link(self.alias, address.db) as link:
+            return redis_info.slow(link.call(b"SLOWLOG", b"GET", b"%d" % max(1, min(limit, MOST_SLOW))))
 
     def count(self) -> int:
         with self._link() as link:

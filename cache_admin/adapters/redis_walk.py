@@ -16,7 +16,7 @@ from redis.exceptions import ResponseError
 from cache_admin.adapters import errors
 from cache_admin.adapters.base import SCAN_COUNT, ChooseProbes, MeasuredPage, Probe
 from cache_admin.adapters.connections import CountProbes, Link, Reply, pack
-from cache_admin.adapters.redis_info import keys_in, parse
+from cache_admin.adapters.redis_info import keyspace, parse
 from cache_admin.exceptions import NotPermitted, Unsupported
 
 _MEMORY = b"*3\r\n$6\r\nMEMORY\r\n$5\r\nUSAGE\r\n$%d\r\n%b\r\n"
@@ -91,7 +91,7 @@ class Walk:
         size, info = link.exchange([pack(b"DBSIZE"), pack(b"INFO", b"keyspace")])
         if not isinstance(size, ResponseError):
             return int(size)
-        return 0 if isinstance(info, ResponseError) else keys_in(parse(info), self.db)
+        return 0 if isinstance(info, ResponseError) else keyspace(parse(info)).get(str(self.db), 0)
 
 
 @dataclass(slots=True)

@@ -49,7 +49,10 @@ class Server:
         self._retry_at = 0.0
         self.info_lock = threading.Lock()
         self.reading: Reading | None = None
+        self.latencies = True  #: until it turns out to be too old to tell them with the rest
         self._probed = [0, 0]
+        self._probed_ever = [0, 0]
+        self._heard_since: float | None = None
 
     @contextmanager
     def link(self, alias: str, db: int) -> Iterator[Link]:
@@ -66,7 +69,7 @@ class Server:
         except (RedisError, UnicodeError) as error:
             raise self._failed(errors.judge(error), alias) from None
         else:
-            self._failure = None
+            self._failure = self._heard_since = None
         finally:
             if link is not None:
                 self._give_back(link)
@@ -87,6 +90,8 @@ class Server:
     def _failed(self, verdict: errors.Verdict, alias: str) -> Exception:
         with self._lock:
             since = self._failure[1] if self._failure else time.time()
+            if verdict.silent and self._heard_since is not None:
+                since = min(since, self._heard_since)
             if verdict.silent:
                 self._failure = verdict, since
                 self._retry_at = time.monotonic() + HOLD
@@ -114,8 +119,9 @@ class Server:
     def count_probes(self, hits: int, misses: int) -> None:
         """Remembers look-ups of our own that the server counted."""
         with self._lock:
-            self._probed[0] += hits
-            self._probed[1] += misses
+            for counts in (self._probed, self._probed_ever):
+                counts[0] += hits
+                counts[1] += misses
 
     def probes(self, *, forget: bool = False) -> tuple[int, int]:
         """Own look-ups (hits, misses) since the server's counters began; ``forget`` when they began again."""
@@ -123,6 +129,24 @@ class Server:
             if forget:
                 self._probed = [0, 0]
             return self._probed[0], self._probed[1]
+
+    @property
+    def probed_ever(self) -> tuple[int, int]:
+        """Own look-ups (hits, misses) since this process began, whatever became of the server's counters."""
+        with self._lock:
+            return self._probed_ever[0], self._probed_ever[1]
+
+    def heard(self, answered: float | None, silent_since: float | None) -> None:
+        """What another process met (Unix times): an answer, which ends a silence that began before it, or silence."""
+        with self._lock:
+            self._heard_since = silent_since
+            if self._failure is None:
+                return
+            verdict, since = self._failure
+            if silent_since is not None:
+                self._failure = verdict, min(since, silent_since)
+            elif answered is not None and since < answered:
+                self._failure = None
 
     def close(self) -> None:
         """Closes the idle connections now, and those in use when they come back."""
@@ -145,6 +169,13 @@ def at(address: Address) -> Server:
                 return server
         _known.append(Server(address))
         return _known[-1]
+
+
+def probed(name: str) -> tuple[int, int]:
+    """Own look-ups (hits, misses) of a server by name since this process began, on all ways that lead to it."""
+    with _lock:
+        ways = [server.probed_ever for server in _known if server.address.name == name]
+    return sum(hits for hits, _misses in ways), sum(misses for _hits, misses in ways)
 
 
 def forget() -> None:

@@ -17,7 +17,8 @@ from django.utils.translation import gettext as _
 
 from cache_admin import conf
 from cache_admin.adapters import adapter
-from cache_admin.adapters.base import SCAN_COUNT, Adapter, ServerInfo
+from cache_admin.adapters.base import SCAN_COUNT, Adapter
+from cache_admin.adapters.server_info import ServerInfo
 from cache_admin.exceptions import CacheAdminError, InvalidPattern, Unsupported
 from cache_admin.keys import normalise_glob
 from cache_admin.keyspace import reports

@@ -13,14 +13,14 @@ class Counters:
 
     at: float  #: Unix time, seconds
     run_id: str
-    process: int = 0  #: who took it
+    jumped: bool = False  #: the clock of whoever took it was changed since the reading before
     hits: int | None = None
     misses: int | None = None
     commands: int | None = None
     evicted: int | None = None
     expired: int | None = None
     memory: int | None = None  #: bytes
-    probed_hits: int = 0  #: look-ups of the dashboard by ``process`` so far
+    probed_hits: int = 0  #: look-ups of the dashboard itself, of all its processes, whatever was reset
     probed_misses: int = 0
 
 
@@ -45,21 +45,16 @@ class Interval:
 def intervals(readings: Sequence[Counters]) -> Iterator[Interval]:
     """The intervals between readings of one server, oldest first; none where an epoch ends.
 
-    An epoch ends where the server process changed or any counter went backwards. The probes of every process known
-    so far are taken off the look-ups; those that become known late may not make a count negative.
+    The dashboard's own look-ups are taken off; those that become known late may not make a count negative.
     """
-    probes: dict[int, tuple[int, int]] = {}
     for before, after in pairwise(readings):
-        known_before = _total(probes, before)
-        known_after = _total(probes, after)
-        if after.at <= before.at or _new_epoch(before, after):
-            probes.clear()
+        if after.at <= before.at or epoch_ends(before, after):
             continue
         yield Interval(
             start=before.at,
             stop=after.at,
-            hits=max(0, _rise(before.hits, after.hits) - max(0, known_after[0] - known_before[0])),
-            misses=max(0, _rise(before.misses, after.misses) - max(0, known_after[1] - known_before[1])),
+            hits=_less(_rise(before.hits, after.hits), before.probed_hits, after.probed_hits),
+            misses=_less(_rise(before.misses, after.misses), before.probed_misses, after.probed_misses),
             commands=_rise(before.commands, after.commands),
             evicted=_rise(before.evicted, after.evicted),
             expired=_rise(before.expired, after.expired),
@@ -67,17 +62,22 @@ def intervals(readings: Sequence[Counters]) -> Iterator[Interval]:
         )
 
 
-def _total(probes: dict[int, tuple[int, int]], reading: Counters) -> tuple[int, int]:
-    probes[reading.process] = reading.probed_hits, reading.probed_misses
-    return sum(hits for hits, _misses in probes.values()), sum(misses for _hits, misses in probes.values())
+def epoch_ends(before: Counters, after: Counters) -> bool:
+    """Whether no difference may be taken: another server process, counters that were reset, or a clock that was."""
+    return (
+        before.run_id != after.run_id
+        or after.jumped
+        or any(
+            _rise(getattr(before, name), getattr(after, name)) < 0
+            for name in ("hits", "misses", "commands", "evicted", "expired")
+        )
+    )
 
 
 def _rise(before: int | None, after: int | None) -> int:
     return 0 if before is None or after is None else after - before
 
 
-def _new_epoch(before: Counters, after: Counters) -> bool:
-    return before.run_id != after.run_id or any(
-        _rise(getattr(before, name), getattr(after, name)) < 0
-        for name in ("hits", "misses", "commands", "evicted", "expired")
-    )
+def _less(rise: int, probed_before: int, probed_after: int) -> int:
+    """Looks of a process that is forgotten leave the sum of all; that is no reason to add any."""
+    return max(0, rise - max(0, probed_after - probed_before))

@@ -13,7 +13,7 @@ from django.utils.formats import number_format, time_format
 from django.utils.translation import gettext as _
 
 from cache_admin.adapters import aliases
-from cache_admin.adapters.base import ServerInfo
+from cache_admin.adapters.server_info import ServerInfo
 from cache_admin.monitoring.history import History
 from cache_admin.monitoring.sampler import NodeReading, Reading
 

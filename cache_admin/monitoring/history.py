@@ -11,18 +11,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from cache_admin.models import ServerSample
 from cache_admin.monitoring.counters import Counters, Interval, intervals
+from cache_admin.monitoring.database import REFUSALS
 from cache_admin.monitoring.sampler import Reading
+from cache_admin.monitoring.samples import counters_of, slot_of
+from cache_admin.monitoring.spans import SHORTEST, Span
 
-POINTS = 45
-#: Readings further apart than this, in seconds, leave a gap: nobody looked, so the course between is unknown.
-LONGEST_GAP = 75.0
 RECENT = 300.0  #: seconds that the figure of a card is of
-SPAN = 900.0  #: seconds that a series is of
 
 Series = tuple[float | None, ...]
 
@@ -58,48 +57,33 @@ class History:
         return any(value is not None for value in self.operations)
 
 
-def series(reading: Reading) -> History:
-    """The last ``SPAN`` seconds of the servers of a reading, together.
+def series(reading: Reading, span: Span = SHORTEST) -> History:
+    """The last ``span`` of the servers of a reading, together.
 
     A missing table or a locked database gives an empty history whose ``note`` says so.
     """
     stop = time.time()
-    start = stop - SPAN
+    start = stop - span.seconds
     if reading.history_off:
-        return fold([], start, stop, note=reading.history_off)
+        return fold([], start, stop, span, note=reading.history_off)
     wanted = ServerSample.objects.filter(
-        server__in=[node.server for node in reading.nodes], at__gte=start - LONGEST_GAP, at__lte=stop
+        server__in=[node.server for node in reading.nodes],
+        slot__gte=slot_of(start - span.longest_gap),
+        slot__lte=slot_of(stop),
     )
     try:
         with transaction.atomic():
             stored = list(wanted.order_by("at"))
-    except DatabaseError:
-        return fold([], start, stop, note=_("History is off: the database is locked, or its tables are missing."))
+    except REFUSALS:
+        return fold([], start, stop, span, note=_("History is off: the database is locked, or its tables are missing."))
     return fold(
         [
-            (node.node.primary, [_counters(sample) for sample in stored if sample.server == node.server])
+            (node.node.primary, [counters_of(sample) for sample in stored if sample.server == node.server])
             for node in reading.nodes
         ],
         start,
         stop,
-    )
-
-
-def _counters(sample: ServerSample) -> Counters:
-    said = sample.reading
-    hits, misses = said.get("probed_hits", 0), said.get("probed_misses", 0)
-    return Counters(
-        at=sample.at,
-        run_id=sample.run_id,
-        process=said.get("process", 0),
-        hits=None if said["hits"] is None else said["hits"] + hits,
-        misses=None if said["misses"] is None else said["misses"] + misses,
-        commands=said["commands"],
-        evicted=said["evicted"],
-        expired=said["expired"],
-        memory=said["memory"],
-        probed_hits=hits,
-        probed_misses=misses,
+        span,
     )
 
 
@@ -128,14 +112,21 @@ class _Cell:
 Pick = Callable[[_Cell], float | None]
 
 
-def fold(servers: Iterable[tuple[bool, Sequence[Counters]]], start: float, stop: float, *, note: str = "") -> History:
-    """Readings per server, as (whether it is a primary, oldest first), on a grid of ``POINTS`` points. Pure.
+def fold(
+    servers: Iterable[tuple[bool, Sequence[Counters]]],
+    start: float,
+    stop: float,
+    span: Span = SHORTEST,
+    *,
+    note: str = "",
+) -> History:
+    """Readings per server, as (whether it is a primary, oldest first), on the even grid of a span. Pure.
 
     Look-ups and operations are summed over all servers, since replicas serve reads; memory, evictions and expirations
     over primaries, since a replica repeats its primary's.
     """
-    width = (stop - start) / POINTS
-    edges = [start + width * i for i in range(POINTS)]
+    width = (stop - start) / span.points
+    edges = [start + width * i for i in range(span.points)]
     everyone: list[list[_Cell]] = []
     primaries: list[list[_Cell]] = []
     restarts: set[float] = set()
@@ -146,7 +137,7 @@ def fold(servers: Iterable[tuple[bool, Sequence[Counters]]], start: float, stop:
         last = _Cell(stop - RECENT, stop)
         for interval in intervals(readings):
             last.add(interval)
-            if interval.seconds <= LONGEST_GAP:
+            if interval.seconds <= span.longest_gap:
                 first, behind = (max(0, int((at - start) / width)) for at in (interval.start, interval.stop + width))
                 for cell in grid[first:behind]:
                     cell.add(interval)
@@ -154,21 +145,22 @@ def fold(servers: Iterable[tuple[bool, Sequence[Counters]]], start: float, stop:
         if primary:
             primaries.append([*grid, last])
         restarts |= {b.at for a, b in pairwise(readings) if a.run_id != b.run_id}
-    hit_rate = tuple(_hit_rate([cells[i] for cells in everyone]) for i in range(POINTS + 1))
-    operations = _sum(everyone, lambda cell: cell.commands / cell.seconds)
-    evictions = _sum(primaries, lambda cell: cell.evicted / cell.seconds)
-    expirations = _sum(primaries, lambda cell: cell.expired / cell.seconds)
+    points = span.points + 1  # the last one is of the recent time
+    hit_rate = tuple(_hit_rate([cells[i] for cells in everyone]) for i in range(points))
+    operations = _sum(points, everyone, lambda cell: cell.commands / cell.seconds)
+    evictions = _sum(points, primaries, lambda cell: cell.evicted / cell.seconds)
+    expirations = _sum(points, primaries, lambda cell: cell.expired / cell.seconds)
     return History(
         at=tuple(edge + width for edge in edges),
         hit_rate=hit_rate[:-1],
         operations=operations[:-1],
         evictions=evictions[:-1],
         expirations=expirations[:-1],
-        memory=_sum(primaries, lambda cell: cell.memory)[:-1],
+        memory=_sum(points, primaries, lambda cell: cell.memory)[:-1],
         recent=Recent(
             seconds=min((cells[-1].seconds for cells in everyone), default=0.0),
             hit_rate=hit_rate[-1],
-            lookups=_sum(everyone, lambda cell: (cell.hits + cell.misses) / cell.seconds)[-1],
+            lookups=_sum(points, everyone, lambda cell: (cell.hits + cell.misses) / cell.seconds)[-1],
             operations=operations[-1],
             evictions=evictions[-1],
             expirations=expirations[-1],
@@ -184,10 +176,10 @@ def _hit_rate(cells: Sequence[_Cell]) -> float | None:
     return hits / lookups if lookups else None
 
 
-def _sum(grids: Sequence[Sequence[_Cell]], pick: Pick) -> Series:
+def _sum(points: int, grids: Sequence[Sequence[_Cell]], pick: Pick) -> Series:
     """Sums over the servers, point by point; a gap where any server that was met at all has one."""
     sums: list[float | None] = []
-    for i in range(POINTS + 1):
+    for i in range(points):
         found = [pick(cells[i]) if cells[i].seconds else None for cells in grids]
         known = [value for value in found if value is not None]
         sums.append(sum(known) if known and len(known) == len(found) else None)

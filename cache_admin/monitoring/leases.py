@@ -11,19 +11,18 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from django.db import DatabaseError, IntegrityError, InterfaceError, connections, router, transaction
+from django.db import IntegrityError, connections, router, transaction
 from django.db.models import Q, QuerySet
 
 from cache_admin.models import Lease
+from cache_admin.monitoring.database import REFUSALS, impatient
 
 logger = logging.getLogger(__name__)
 
 #: An end that lies this many times further ahead than anybody asks was written by a clock that has since gone back.
 ABSURD = 10
-#: Milliseconds to wait for a locked SQLite, whose own time-out may be many seconds.
+#: Milliseconds to wait for a locked database.
 PATIENCE = 100
 _owner = ""
 
@@ -38,7 +37,7 @@ def hold(name: str, seconds: float) -> bool:
     now = time.time()
     until = now + seconds
     try:
-        with _impatient(using):
+        with impatient(using, PATIENCE):
             rows = Lease.objects.using(using).filter(name=name)
             with transaction.atomic(using):
                 found = rows.first()
@@ -49,10 +48,15 @@ def hold(name: str, seconds: float) -> bool:
             if found.owner != owner() and now <= found.until <= now + ABSURD * seconds:
                 return False
             with transaction.atomic(using):
-                return bool(_free(rows, now, seconds).update(owner=owner(), until=until))
+                free = _free(rows, now, seconds)
+                # The transaction of another process, perhaps of a whole request, may just be taking it.
+                skips = connections[using].features.has_select_for_update_skip_locked
+                if skips and not free.select_for_update(skip_locked=True).values_list("pk").first():
+                    return False
+                return bool(free.update(owner=owner(), until=until))
     except IntegrityError:
         return False  # somebody else was first
-    except (DatabaseError, InterfaceError):
+    except REFUSALS:
         logger.debug("No lease for %s: the database refuses.", name, exc_info=True)
         return False
 
@@ -61,9 +65,9 @@ def release(name: str) -> None:
     """Gives up a lease of this process, so that another need not wait for its end. A refusing database is ignored."""
     using = router.db_for_write(Lease)
     try:
-        with _impatient(using), transaction.atomic(using):
+        with impatient(using, PATIENCE), transaction.atomic(using):
             Lease.objects.using(using).filter(name=name, owner=owner()).update(until=0.0)
-    except (DatabaseError, InterfaceError):
+    except REFUSALS:
         logger.debug("The lease for %s was not given up: the database refuses.", name, exc_info=True)
 
 
@@ -77,24 +81,6 @@ def owner() -> str:
 
 def _free(rows: QuerySet[Lease], now: float, seconds: float) -> QuerySet[Lease]:
     return rows.filter(Q(owner=owner()) | Q(until__lt=now) | Q(until__gt=now + ABSURD * seconds))
-
-
-@contextmanager
-def _impatient(using: str) -> Iterator[None]:
-    """Waits ``PATIENCE`` at most for a lock of SQLite. Other databases lock the one row, which is asked for only when
-    it is free."""
-    connection = connections[using]
-    if connection.vendor != "sqlite":
-        yield
-        return
-    with connection.cursor() as cursor:
-        (usual,) = cursor.execute("PRAGMA busy_timeout").fetchone()
-        cursor.execute(f"PRAGMA busy_timeout = {PATIENCE}")
-    try:
-        yield
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute(f"PRAGMA busy_timeout = {int(usual)}")
 
 
 def _forked() -> None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from cache_admin.adapters.base import ServerInfo
+from cache_admin.adapters.server_info import ServerInfo
 from cache_admin.monitoring.history import History
 from cache_admin.panels.base import register
 from cache_admin.panels.charts import Chart, Line

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from cache_admin.adapters.base import Adapter, ServerInfo
+from cache_admin.adapters.base import Adapter
+from cache_admin.adapters.server_info import ServerInfo
 from cache_admin.monitoring import history as histories
 from cache_admin.monitoring import sampler
 from cache_admin.monitoring.findings import about

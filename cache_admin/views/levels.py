@@ -12,12 +12,14 @@ from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy
 
-from cache_admin.adapters.base import Adapter, ServerInfo
+from cache_admin.adapters.base import Adapter
+from cache_admin.adapters.server_info import ServerInfo
 from cache_admin.caching import purging
 from cache_admin.caching.invalidation import cache_invalidator
 from cache_admin.caching.levels import DatabaseFigures, conditional_figures, database_figures
 from cache_admin.caching.owners import owners
 from cache_admin.exceptions import CacheAdminError
+from cache_admin.monitoring import sampler
 from cache_admin.monitoring.findings import about
 from cache_admin.views.base import CacheView, is_fragment_request
 from cache_admin.views.overview import each_alias
@@ -82,6 +84,9 @@ def _figures(alias: str, adapter: Adapter | None, problem: str) -> AliasFigures:
     if adapter is None or not adapter.can_tell_server:
         return AliasFigures(alias, adapter, problem=problem)
     try:
-        return AliasFigures(alias, adapter, adapter.info())
+        primary = sampler.reading(alias).primary
     except CacheAdminError as error:
         return AliasFigures(alias, adapter, problem=about(error))
+    if primary.error:
+        return AliasFigures(alias, adapter, problem=about(primary.error))
+    return AliasFigures(alias, adapter, primary.info)

@@ -45,6 +45,7 @@ class AdapterContract:
         calls = {
             "can_list": (it.scan, it.count, lambda: list(it.walk(lambda names: ()))),
             "can_tell_server": (it.info,),
+            "can_tell_slow": (it.slow_log,),
             "can_inspect": (lambda: it.key_info(b"k"), lambda: it.read(b"k")),
             "can_change": (lambda: it.delete([b"k"]), lambda: it.expire({b"k": 1000})),
         }

@@ -34,11 +34,13 @@ class TestPermissions:
         "dbsize": {"count": "dbsize"},
         "exists": {"exists": "exists"},
         "object": {"key_info": "note"},
+        "slowlog": {"slow_log": "slowlog"},
         "select": dict.fromkeys(
-            ("scan", "walk", "count", "info", "key_info", "read", "window", "delete", "expire", "exists"), "select"
+            ("scan", "walk", "count", "info", "key_info", "read", "window", "delete", "expire", "exists", "slow_log"),
+            "select",
         ),
     }
-    HARMLESS = ("ping", "client", "config", "slowlog", "latency", "cluster", "hello")
+    HARMLESS = ("ping", "client", "config", "latency", "cluster", "hello")
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -66,6 +68,7 @@ class TestPermissions:
             "window": lambda: self._noted(it.read(b"h").notes, command),
             "expire": lambda: it.expire({b"k": 90_000}) and "",
             "exists": lambda: "" if not it.exists("k") else "found",
+            "slow_log": lambda: it.slow_log() and "",
             "delete": lambda: "" if it.delete([b"k"]).measured else "unmeasured",
         }
         outcomes = {}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cache_admin.adapters import servers
-from cache_admin.adapters.base import Node, ServerInfo
+from cache_admin.adapters.server_info import Node, ServerInfo
 from cache_admin.monitoring import sampler
 from cache_admin.monitoring.sampler import NodeReading, Reading
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cache_admin.adapters.base import Node
+from cache_admin.adapters.server_info import Node
 from cache_admin.exceptions import Unavailable
 from cache_admin.monitoring.findings import about, findings, verdict
 from cache_admin.monitoring.history import Recent, fold
@@ -54,7 +54,7 @@ def evicting(rate: float) -> Any:
         ),
         ({"role": "replica"}, EMPTY, "warn", "is a replica: it takes no writes"),
         ({"clients": 95, "clients_limit": 100}, EMPTY, "warn", "95 of 100 connections in use"),
-        ({"notes": ("loading dataset, 41 %",)}, EMPTY, "warn", "loading dataset, 41 %"),
+        ({"loading": 0.41}, EMPTY, "warn", "loading dataset, 41 %"),
         ({"memory": None, "memory_limit": None}, EMPTY, "good", "healthy"),
     ],
 )

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cache_admin.monitoring.counters import Counters, intervals
-from cache_admin.monitoring.history import POINTS, History, fold
+from cache_admin.monitoring.history import History, fold
+from cache_admin.monitoring.spans import SHORTEST
 
 START, STOP = 100_000.0, 100_900.0
 
@@ -58,6 +59,12 @@ def test_reset_counters_are_a_gap_without_a_mark():
     assert history.restarts == ()
 
 
+def test_a_clock_that_was_set_is_a_gap():
+    history = one(at(60, hits=500), at(40, hits=900), at(20, hits=9_000_000, jumped=True), at(0, hits=9_000_010))
+    assert history.hit_rate[-3:] == (1.0, None, 1.0)
+    assert history.restarts == ()
+
+
 def test_time_in_which_nobody_looked_is_a_gap_in_the_course_but_counts_for_the_figure():
     history = one(at(200, hits=0), at(20, hits=90, misses=10), at(0, hits=90, misses=10))
     assert history.hit_rate[-5:] == (None,) * 5
@@ -83,28 +90,28 @@ def test_a_sum_is_not_drawn_where_one_server_is_missing():
 
 def test_probes_of_all_processes_are_taken_off():
     history = one(
-        at(60, process=1, hits=100, misses=100),
-        at(40, process=2, hits=110, misses=110),
-        at(20, process=1, hits=1_120, misses=120, probed_hits=1_000),
-        at(0, process=2, hits=1_130, misses=130),
+        at(60, hits=100, misses=100, probed_hits=50),
+        at(40, hits=110, misses=110, probed_hits=50),
+        at(20, hits=1_120, misses=120, probed_hits=1_050),
+        at(0, hits=1_130, misses=130, probed_hits=50),  # a process of old is forgotten
     )
     assert history.hit_rate[-3:] == (0.5, 0.5, 0.5)
 
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from("ab"), *[st.integers(0, 50)] * 5, st.integers(0, 9), st.sampled_from([1, 2])),
+        st.tuples(st.sampled_from("ab"), *[st.integers(0, 50)] * 5, st.integers(0, 9), st.booleans()),
         max_size=30,
     )
 )
 def test_whatever_the_counters_do_nothing_is_negative_or_above_one(rows: list[Any]):
     readings = [
-        at(900 - 30 * i, run_id=run, hits=h, misses=m, commands=c, evicted=e, expired=x, probed_hits=p, process=who)
-        for i, (run, h, m, c, e, x, p, who) in enumerate(rows)
+        at(900 - 30 * i, run_id=run, hits=h, misses=m, commands=c, evicted=e, expired=x, probed_hits=p, jumped=jump)
+        for i, (run, h, m, c, e, x, p, jump) in enumerate(rows)
     ]
     history = one(*readings)
     for line in (history.operations, history.evictions, history.expirations, history.hit_rate):
-        assert len(line) == POINTS
+        assert len(line) == SHORTEST.points
         assert all(value is None or value >= 0 for value in line)
     assert all(value is None or value <= 1 for value in history.hit_rate)
     assert all(interval.seconds > 0 for interval in intervals(readings))

@@ -8,15 +8,14 @@ import time
 import pytest
 import redis
 from django.db import DatabaseError, connection
-from django.test.utils import CaptureQueriesContext
 from embedded import Server, running
 
 from cache_admin.adapters import adapter
 from cache_admin.adapters import servers as known_servers
-from cache_admin.adapters.base import Node
+from cache_admin.adapters.server_info import Node
 from cache_admin.exceptions import Unavailable, Unsupported
 from cache_admin.models import ServerSample
-from cache_admin.monitoring import sampler
+from cache_admin.monitoring import sampler, samples
 from cache_admin.monitoring.history import series
 
 
@@ -53,10 +52,10 @@ def test_simultaneous_cards_wait_for_one_reading(raw: redis.Redis):
 
 @pytest.mark.django_db
 def test_another_process_adds_no_second_sample_to_a_slot(raw: redis.Redis, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sampler, "STEP", 3_600.0)
+    monkeypatch.setattr(samples, "STEP", 3_600.0)
     for _process in range(3):
         sampler.forget()
-        sampler.reading("default")
+        sampler.sample_all()
     assert ServerSample.objects.count() == 1
 
 
@@ -69,7 +68,8 @@ def test_samples_hold_no_address(raw: redis.Redis, server: Server):
 
 
 @pytest.mark.django_db
-def test_a_silent_server_keeps_its_last_word_in_every_process(settings):
+def test_a_silent_server_keeps_its_last_word_in_every_process(settings, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sampler, "STEP", 0.001)
     with running() as gone:
         settings.CACHES = {
             **settings.CACHES,
@@ -88,7 +88,8 @@ def test_a_silent_server_keeps_its_last_word_in_every_process(settings):
 
 @pytest.mark.django_db
 def test_a_restart_begins_a_new_epoch(settings, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sampler, "STEP", 0.01)
+    for module in (sampler, samples):
+        monkeypatch.setattr(module, "STEP", 0.01)
     with running() as server:
         settings.CACHES = {
             **settings.CACHES,
@@ -111,7 +112,7 @@ def test_a_refusing_database_leaves_the_reading(raw: redis.Redis, monkeypatch: p
     def refuse(*args: object, **kwargs: object) -> None:
         raise DatabaseError("database is locked")
 
-    monkeypatch.setattr(ServerSample.objects, "bulk_create", refuse)
+    monkeypatch.setattr(ServerSample.objects, "create", refuse)
     reading = sampler.reading("default")
     assert reading.primary.info is not None
     history = series(reading)
@@ -124,20 +125,6 @@ def test_a_missing_table_is_told(raw: redis.Redis, monkeypatch: pytest.MonkeyPat
     reading = sampler.reading("default")
     monkeypatch.setattr(ServerSample._meta, "db_table", "no_such_table")
     assert "tables are missing" in series(reading).note
-
-
-@pytest.mark.django_db
-def test_old_samples_go_in_chunks(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sampler, "TRIM_CHUNK", 4)
-    ServerSample.objects.bulk_create(
-        ServerSample(server="x", slot=i, at=float(i), run_id="", reading={}) for i in range(20)
-    )
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
-        assert sampler.trim(before=10) == 10
-    assert sum("DELETE" in query["sql"] for query in queries) == 3
-    assert ServerSample.objects.count() == 10
 
 
 @pytest.mark.parametrize("alias", ["locmem", "dummy"])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from cache_admin.monitoring.counters import Counters
-from cache_admin.monitoring.history import POINTS, fold
+from cache_admin.monitoring.history import fold
+from cache_admin.monitoring.spans import SHORTEST
 from cache_admin.panels.charts import Chart, Line, sparkline
 
 
@@ -17,7 +18,7 @@ def test_a_chart_and_its_table_hold_the_same_figures():
     history = fold([(True, readings)], 0.0, 900.0)
     chart = Chart.of(history, "percent", Line("Hit rate", history.hit_rate), top=100)
     data = json.loads(json.dumps(chart.json))
-    assert len(data["labels"]) == POINTS
+    assert len(data["labels"]) == SHORTEST.points
     assert data["series"][0]["values"][-2:] == [None, 90.0]
     (row,) = chart.rows
     assert row[1] == (0.9,)

@@ -66,6 +66,7 @@ def test_the_documented_rights_are_enough_and_none_is_left_over(client: Client, 
     assert not [found for page in pages for found in re.findall("not (?:permitted|offered)[^<]*", text(page))]
     assert set(Operation.objects.values_list("state", flat=True)) == {"done"}
     assert adapter("mine").count() == 5
+    adapter("mine").slow_log()
     stats = guarded.execute_command("INFO", "commandstats")
     sent = {name.removeprefix("cmdstat_") for name in stats} - {"auth", "config|resetstat"}
     assert {f"+{name}" for name in sent} == {right for right in documented() if right.startswith("+")}
