@@ -45,17 +45,22 @@ def view(request: Any) -> Any:
 urlpatterns: list[Any] = []
 
 
-def paired(ways: tuple[Callable[[], Any], Callable[[], Any]], rounds: int, calls: int) -> tuple[float, float, float]:
+def paired(
+    ways: tuple[Callable[[], Any], Callable[[], Any]],
+    rounds: int,
+    calls: int,
+    clock: Callable[[], float] = time.thread_time,
+) -> tuple[float, float, float]:
     """Microseconds per call of the first way, and what the second takes on top: medians of pairs, taken in turns, and
     the difference of their best rounds."""
     times: list[list[float]] = [[], []]
     for number in range(rounds):
         for which in (0, 1) if number % 2 else (1, 0):
             way = ways[which]
-            began = time.thread_time()
+            began = clock()
             for _ in range(calls):
                 way()
-            times[which].append((time.thread_time() - began) / calls * 1e6)
+            times[which].append((clock() - began) / calls * 1e6)
     bare, more = times
     added = statistics.median(b - a for a, b in zip(bare, more, strict=True))
     return statistics.median(bare), added, min(more) - min(bare)

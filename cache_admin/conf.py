@@ -29,6 +29,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "TYPED_CONFIRMATION_KEYS": (0, math.inf),
     "CONFIRMATION_SECONDS": (10, 86_400),
     "AUDIT_DAYS": (0, math.inf),
+    "RECORDING_SHARE": (0.001, 1),
 }
 #: What settings name by a word of ours.
 CHOICES: Mapping[str, tuple[str, ...]] = {
@@ -78,6 +79,14 @@ class Settings:
     RUNNER: str = "thread"
     #: Days for which finished operations stay in the audit; 0 keeps them for ever.
     AUDIT_DAYS: int = 365
+    #: Whether the operations of the project's caches are counted per pattern, see ``docs/monitoring.md``.
+    RECORDING: bool = True
+    #: Aliases whose operations are counted; ``None`` counts those of all.
+    RECORDED_ALIASES: tuple[str, ...] | None = None
+    #: Globs of user keys that are not counted: by default the bookkeeping of the caching library.
+    RECORDING_IGNORES: tuple[str, ...] = ("cache_tag:*", "cache_warm:*", "*:lock")
+    #: Share of all operations that is counted, 0.001 to 1; the figures are scaled up and marked as estimates.
+    RECORDING_SHARE: float = 1.0
     #: Whose responses tell of their cache operations in headers, with the middleware: ``"staff"``, ``"everyone"`` or
     #: ``"nobody"``, see ``docs/monitoring.md``.
     HEADERS_FOR: str = "staff"
@@ -102,6 +111,8 @@ def problem(name: str, value: object) -> str:
     default = getattr(Settings(), name)
     if name in CHOICES:
         return _choice_problem(value, CHOICES[name], path=name in PATHS)
+    if isinstance(default, bool):
+        return "" if isinstance(value, bool) else "True or False"
     if isinstance(default, int | float):
         return _number_problem(value, default, RANGES.get(name, (-math.inf, math.inf)))
     if isinstance(default, str):

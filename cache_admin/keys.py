@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -76,6 +76,12 @@ def compile_glob(glob: bytes) -> Callable[[bytes], object]:
     The stars become atomic groups, so matching is linear in the length of the key times the length of the glob.
     """
     return re.compile(_glob_regex(glob), re.DOTALL).fullmatch
+
+
+def compile_globs(globs: Iterable[bytes]) -> Callable[[bytes], object]:
+    """A matcher for keys that any of several globs matches; of none, it matches nothing."""
+    regex = b"|".join(b"(?:" + _glob_regex(glob) + b")" for glob in globs)
+    return re.compile(regex or b"(?!)", re.DOTALL).fullmatch
 
 
 def _glob_regex(glob: bytes) -> bytes:

@@ -24,7 +24,7 @@ from django.utils.encoding import escape_uri_path
 
 from cache_admin import conf
 from cache_admin.monitoring import instrument
-from cache_admin.monitoring.listeners import Event
+from cache_admin.monitoring.listeners import Event, Stored
 
 logger = logging.getLogger(__name__)
 #: One line per request at level DEBUG.
@@ -62,7 +62,7 @@ class Counts:
 _counts: ContextVar[Counts | None] = ContextVar("cache_admin_counts", default=None)
 
 
-def count(alias: str, event: Event, keys: Sequence[Any], seconds: float) -> None:
+def count(alias: str, event: Event, keys: Sequence[Any], seconds: float, stored: Stored = None) -> None:
     """The listener: adds an operation to the request in whose context it happened."""
     counts = _counts.get()
     if counts is None:

@@ -8,14 +8,15 @@ told, while calls of another cache are, and so are those of a callable given to 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
-from inspect import iscoroutinefunction
+from collections.abc import Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
 from django.core.cache import BaseCache
+from django.core.cache.backends.base import DEFAULT_TIMEOUT
 
-from cache_admin.monitoring.listeners import Event, tell
+from cache_admin.monitoring.listeners import size_of, tell
+from cache_admin.monitoring.telling import added, asked, counting, each_asked, nothing, stored_of, telling
 
 _MISSING = object()
 
@@ -29,7 +30,18 @@ def _default(alias: str, key: Any, default: Any, began: float, made: list[float]
         made.append(perf_counter())
 
 
+def _set_by(result: Any, made: Sequence[float], timeout: Any) -> Any:
+    """Event and what was stored of a ``get_or_set`` that gave ``result``."""
+    return ("set", ((size_of(result),), timeout)) if made else ("hit", None)
+
+
 def _tell_each(alias: str, keys: Sequence[Any], found: Any, seconds: float) -> None:
+    """``found`` is what ``get_many`` or ``has_key`` answered."""
+    if not keys:
+        return
+    if not found or not isinstance(found, Mapping):
+        tell(alias, "hit" if found else "miss", keys, seconds)
+        return
     try:
         hits = [key for key in keys if key in found]
     except TypeError:  # unhashable keys: no result can name them
@@ -49,55 +61,6 @@ def _each(keys: Iterable[Any]) -> list[Any]:
         return keys
 
 
-def _telling(name: str, event: Event, keys: Callable[..., Sequence[Any]]) -> Any:
-    """The method ``name`` of :class:`BaseCache`, sync or async, that tells of ``keys(result, *arguments)``."""
-    original = getattr(BaseCache, name)
-
-    def told(cache: Watched, began: float, result: Any, args: Any, kwargs: Any) -> Any:
-        seconds = perf_counter() - began
-        try:
-            touched = keys(result, *args, **kwargs)
-        except TypeError:  # the class calls its parameters something else
-            return result
-        if touched or event == "clear":
-            tell(cache._watched_alias, event, touched, seconds)
-        return result
-
-    if iscoroutinefunction(original):
-
-        @functools.wraps(original)
-        async def amethod(self: Watched, *args: Any, **kwargs: Any) -> Any:
-            began = perf_counter()
-            result = await getattr(self._watched_class, name)(self._watched_plain, *args, **kwargs)
-            return told(self, began, result, args, kwargs)
-
-        return amethod
-
-    @functools.wraps(original)
-    def method(self: Watched, *args: Any, **kwargs: Any) -> Any:
-        began = perf_counter()
-        result = getattr(self._watched_class, name)(self._watched_plain, *args, **kwargs)
-        return told(self, began, result, args, kwargs)
-
-    return method
-
-
-def _asked(result: Any, key: Any, *args: Any, **kwargs: Any) -> Sequence[Any]:
-    return (key,)
-
-
-def _added(result: Any, key: Any, *args: Any, **kwargs: Any) -> Sequence[Any]:
-    return (key,) if result else ()
-
-
-def _stored_of(result: Any, data: Any, *args: Any, **kwargs: Any) -> Sequence[Any]:
-    return [key for key in data if key not in result] if isinstance(result, list) else [*data]
-
-
-def _nothing(result: Any, *args: Any, **kwargs: Any) -> Sequence[Any]:
-    return ()
-
-
 class Watched(BaseCache):
     """What stands before a cache's own class; ``watched_class`` puts the two together."""
 
@@ -108,10 +71,14 @@ class Watched(BaseCache):
 
     def get(self, key: Any, default: Any = None, version: Any = None, *args: Any, **kwargs: Any) -> Any:
         began = perf_counter()
-        if args or kwargs:
-            value = self._watched_class.get(self._watched_plain, key, _MISSING, version, *args, **kwargs)
-        else:
-            value = self._watched_class.get(self._watched_plain, key, _MISSING, version)
+        try:
+            if args or kwargs:
+                value = self._watched_class.get(self._watched_plain, key, _MISSING, version, *args, **kwargs)
+            else:
+                value = self._watched_class.get(self._watched_plain, key, _MISSING, version)
+        except Exception:
+            tell(self._watched_alias, "error", (key,), perf_counter() - began)
+            raise
         if value is _MISSING:
             tell(self._watched_alias, "miss", (key,), perf_counter() - began)
             return default
@@ -120,86 +87,119 @@ class Watched(BaseCache):
 
     async def aget(self, key: Any, default: Any = None, version: Any = None, *args: Any, **kwargs: Any) -> Any:
         began = perf_counter()
-        value = await self._watched_class.aget(self._watched_plain, key, _MISSING, version, *args, **kwargs)
+        try:
+            value = await self._watched_class.aget(self._watched_plain, key, _MISSING, version, *args, **kwargs)
+        except Exception:
+            tell(self._watched_alias, "error", (key,), perf_counter() - began)
+            raise
         found = value is not _MISSING
         tell(self._watched_alias, "hit" if found else "miss", (key,), perf_counter() - began)
         return value if found else default
 
-    def has_key(self, key: Any, *args: Any, **kwargs: Any) -> Any:
+    def get_or_set(self, key: Any, default: Any, timeout: Any = DEFAULT_TIMEOUT, *args: Any, **kwargs: Any) -> Any:
         began = perf_counter()
-        found = self._watched_class.has_key(self._watched_plain, key, *args, **kwargs)
-        tell(self._watched_alias, "hit" if found else "miss", (key,), perf_counter() - began)
-        return found
+        made: list[float] = []
+        answer = functools.partial(_default, self._watched_alias, key, default, began, made)
+        try:
+            value = self._watched_class.get_or_set(self._watched_plain, key, answer, timeout, *args, **kwargs)
+        except Exception:
+            tell(self._watched_alias, "error", (key,), perf_counter() - (made[-1] if made else began))
+            raise
+        event, stored = _set_by(value, made, timeout)
+        tell(self._watched_alias, event, (key,), perf_counter() - (made[-1] if made else began), stored)
+        return value
+
+    async def aget_or_set(
+        self, key: Any, default: Any, timeout: Any = DEFAULT_TIMEOUT, *args: Any, **kwargs: Any
+    ) -> Any:
+        began = perf_counter()
+        made: list[float] = []
+        answer = functools.partial(_default, self._watched_alias, key, default, began, made)
+        try:
+            value = await self._watched_class.aget_or_set(self._watched_plain, key, answer, timeout, *args, **kwargs)
+        except Exception:
+            tell(self._watched_alias, "error", (key,), perf_counter() - (made[-1] if made else began))
+            raise
+        event, stored = _set_by(value, made, timeout)
+        tell(self._watched_alias, event, (key,), perf_counter() - (made[-1] if made else began), stored)
+        return value
+
+    def set(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, *args: Any, **kwargs: Any) -> Any:
+        began = perf_counter()
+        try:
+            if args or kwargs:
+                result = self._watched_class.set(self._watched_plain, key, value, timeout, *args, **kwargs)
+            else:
+                result = self._watched_class.set(self._watched_plain, key, value, timeout)
+        except Exception:
+            tell(self._watched_alias, "error", (key,), perf_counter() - began)
+            raise
+        if result is not False:  # most caches answer None
+            tell(self._watched_alias, "set", (key,), perf_counter() - began, ((size_of(value),), timeout))
+        return result
+
+    async def aset(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, *args: Any, **kwargs: Any) -> Any:
+        began = perf_counter()
+        try:
+            result = await self._watched_class.aset(self._watched_plain, key, value, timeout, *args, **kwargs)
+        except Exception:
+            tell(self._watched_alias, "error", (key,), perf_counter() - began)
+            raise
+        if result is not False:
+            tell(self._watched_alias, "set", (key,), perf_counter() - began, ((size_of(value),), timeout))
+        return result
+
+    def has_key(self, key: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._watched_look_up((key,), "has_key", key, *args, **kwargs)
 
     async def ahas_key(self, key: Any, *args: Any, **kwargs: Any) -> Any:
-        began = perf_counter()
-        found = await self._watched_class.ahas_key(self._watched_plain, key, *args, **kwargs)
-        tell(self._watched_alias, "hit" if found else "miss", (key,), perf_counter() - began)
-        return found
+        return await self._watched_alook_up((key,), "ahas_key", key, *args, **kwargs)
 
     def get_many(self, keys: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
-        began, keys = perf_counter(), _each(keys)
-        found = self._watched_class.get_many(self._watched_plain, keys, *args, **kwargs)
-        _tell_each(self._watched_alias, keys, found or (), perf_counter() - began)
-        return found
+        keys = _each(keys)
+        return self._watched_look_up(keys, "get_many", keys, *args, **kwargs)
 
     async def aget_many(self, keys: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
-        began, keys = perf_counter(), _each(keys)
-        found = await self._watched_class.aget_many(self._watched_plain, keys, *args, **kwargs)
-        _tell_each(self._watched_alias, keys, found or (), perf_counter() - began)
+        keys = _each(keys)
+        return await self._watched_alook_up(keys, "aget_many", keys, *args, **kwargs)
+
+    def _watched_look_up(self, keys: Sequence[Any], name: str, *args: Any, **kwargs: Any) -> Any:
+        began = perf_counter()
+        try:
+            found = getattr(self._watched_class, name)(self._watched_plain, *args, **kwargs)
+        except Exception:
+            tell(self._watched_alias, "error", keys, perf_counter() - began)
+            raise
+        _tell_each(self._watched_alias, keys, found, perf_counter() - began)
         return found
 
-    def get_or_set(self, key: Any, default: Any, *args: Any, **kwargs: Any) -> Any:
+    async def _watched_alook_up(self, keys: Sequence[Any], name: str, *args: Any, **kwargs: Any) -> Any:
         began = perf_counter()
-        made: list[float] = []
-        answer = functools.partial(_default, self._watched_alias, key, default, began, made)
-        value = self._watched_class.get_or_set(self._watched_plain, key, answer, *args, **kwargs)
-        tell(self._watched_alias, "set" if made else "hit", (key,), perf_counter() - (made[-1] if made else began))
-        return value
-
-    async def aget_or_set(self, key: Any, default: Any, *args: Any, **kwargs: Any) -> Any:
-        began = perf_counter()
-        made: list[float] = []
-        answer = functools.partial(_default, self._watched_alias, key, default, began, made)
-        value = await self._watched_class.aget_or_set(self._watched_plain, key, answer, *args, **kwargs)
-        tell(self._watched_alias, "set" if made else "hit", (key,), perf_counter() - (made[-1] if made else began))
-        return value
-
-    def set(self, key: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
-        began = perf_counter()
-        result = self._watched_class.set(self._watched_plain, key, value, *args, **kwargs)
-        if result is not False:  # most caches answer None
-            tell(self._watched_alias, "set", (key,), perf_counter() - began)
-        return result
-
-    async def aset(self, key: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
-        began = perf_counter()
-        result = await self._watched_class.aset(self._watched_plain, key, value, *args, **kwargs)
-        if result is not False:
-            tell(self._watched_alias, "set", (key,), perf_counter() - began)
-        return result
+        try:
+            found = await getattr(self._watched_class, name)(self._watched_plain, *args, **kwargs)
+        except Exception:
+            tell(self._watched_alias, "error", keys, perf_counter() - began)
+            raise
+        _tell_each(self._watched_alias, keys, found, perf_counter() - began)
+        return found
 
     def delete_many(self, keys: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
-        began, keys = perf_counter(), _each(keys)
-        result = self._watched_class.delete_many(self._watched_plain, keys, *args, **kwargs)
-        tell(self._watched_alias, "delete", keys, perf_counter() - began)
-        return result
+        return self._watched_delete_many(_each(keys), *args, **kwargs)
 
     async def adelete_many(self, keys: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
-        began, keys = perf_counter(), _each(keys)
-        result = await self._watched_class.adelete_many(self._watched_plain, keys, *args, **kwargs)
-        tell(self._watched_alias, "delete", keys, perf_counter() - began)
-        return result
+        return await self._watched_adelete_many(_each(keys), *args, **kwargs)
 
-    add, aadd = _telling("add", "set", _added), _telling("aadd", "set", _added)
-    set_many, aset_many = _telling("set_many", "set", _stored_of), _telling("aset_many", "set", _stored_of)
-    incr_version, aincr_version = _telling("incr_version", "set", _asked), _telling("aincr_version", "set", _asked)
-    decr_version, adecr_version = _telling("decr_version", "set", _asked), _telling("adecr_version", "set", _asked)
-    delete, adelete = _telling("delete", "delete", _asked), _telling("adelete", "delete", _asked)
-    touch, atouch = _telling("touch", "touch", _asked), _telling("atouch", "touch", _asked)
-    incr, aincr = _telling("incr", "incr", _asked), _telling("aincr", "incr", _asked)
-    decr, adecr = _telling("decr", "incr", _asked), _telling("adecr", "incr", _asked)
-    clear, aclear = _telling("clear", "clear", _nothing), _telling("aclear", "clear", _nothing)
+    _watched_delete_many = telling("delete_many", "delete", each_asked)
+    _watched_adelete_many = telling("adelete_many", "delete", each_asked)
+    add, aadd = telling("add", "set", added), telling("aadd", "set", added)
+    set_many, aset_many = telling("set_many", "set", stored_of), telling("aset_many", "set", stored_of)
+    incr_version, aincr_version = telling("incr_version", "set", asked), telling("aincr_version", "set", asked)
+    decr_version, adecr_version = telling("decr_version", "set", asked), telling("adecr_version", "set", asked)
+    delete, adelete = telling("delete", "delete", asked), telling("adelete", "delete", asked)
+    touch, atouch = telling("touch", "touch", asked), telling("atouch", "touch", asked)
+    incr, aincr = counting("incr"), counting("aincr")
+    decr, adecr = counting("decr"), counting("adecr")
+    clear, aclear = telling("clear", "clear", nothing), telling("aclear", "clear", nothing)
 
 
 def _twin(cache: Watched) -> BaseCache:

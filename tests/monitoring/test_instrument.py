@@ -12,6 +12,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.core.cache import BaseCache, CacheHandler, cache, caches
+from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.management import call_command
 from django.test import override_settings
 
@@ -30,10 +31,12 @@ class Heard:
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, tuple[Any, ...]]] = []
         self.seconds: list[float] = []
+        self.stored: list[Any] = []
 
-    def __call__(self, alias: str, event: str, keys: Any, seconds: float) -> None:
+    def __call__(self, alias: str, event: str, keys: Any, seconds: float, stored: Any = None) -> None:
         self.calls.append((alias, event, tuple(keys)))
         self.seconds.append(seconds)
+        self.stored.append(stored)
 
     def take(self) -> list[str]:
         """What was heard since the last time, as "event key key"."""
@@ -221,11 +224,33 @@ def test_cache_calls_of_the_callers_function_are_heard(heard: Heard) -> None:
     assert heard.take() == ["set outer", "miss again", "hit outer", "set again"]
 
 
-def test_a_function_that_raises_was_a_miss_and_no_set(heard: Heard) -> None:
+def test_a_function_that_raises_was_a_miss_and_an_error(heard: Heard) -> None:
     caches["locmem"].clear()
     with pytest.raises(ZeroDivisionError):
         caches["locmem"].get_or_set("a", lambda: 1 / 0)
-    assert heard.take() == ["clear", "miss a"]
+    assert heard.take() == ["clear", "miss a", "error a"]
+
+
+def test_counting_up_what_is_not_there_is_no_error_of_the_cache(heard: Heard) -> None:
+    with pytest.raises(ValueError, match="not found"):
+        caches["locmem"].incr("absent")
+    assert heard.take() == []
+
+
+def test_what_is_stored_is_told_with_its_timeout(heard: Heard) -> None:
+    the = caches["locmem"]
+    the.clear()
+    the.set("a", "text", 30)
+    the.add("b", b"bytes")
+    the.set_many({"c": 1, "d": 2}, timeout=5)
+    the.get_or_set("e", lambda: "made", 9)
+    the.get("a")
+    assert [stored for stored in heard.stored if stored] == [
+        ((4,), 30),
+        ((5,), DEFAULT_TIMEOUT),
+        ([None, None], 5),
+        ((4,), 9),
+    ]
 
 
 def test_a_cache_that_asks_another_is_heard_with_it(heard: Heard, own_cache: Callable[[str], BaseCache]) -> None:
@@ -233,14 +258,12 @@ def test_a_cache_that_asks_another_is_heard_with_it(heard: Heard, own_cache: Cal
     assert heard.calls == [("locmem", "miss", ("a",)), ("own", "miss", ("a",))]
 
 
-def test_errors_of_the_cache_reach_the_caller_and_nobody_else(
-    heard: Heard, own_cache: Callable[[str], BaseCache]
-) -> None:
+def test_errors_of_the_cache_reach_the_caller_and_are_told(heard: Heard, own_cache: Callable[[str], BaseCache]) -> None:
     the = own_cache("Failing")
     for call in (lambda: the.get("a"), lambda: the.get_or_set("a", 1), lambda: the.get_many(["a"])):
         with pytest.raises(ConnectionError, match="down"):
             call()
-    assert heard.take() == []
+    assert heard.take() == ["error a"] * 3
 
 
 def test_arguments_of_a_class_are_passed_on(heard: Heard, own_cache: Callable[[str], BaseCache]) -> None:
