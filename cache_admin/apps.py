@@ -1,4 +1,5 @@
-"""Start-up: register the system checks, discover ``<app>/caching.py``, listen for cached querysets, nothing else."""
+"""Start-up: register the system checks, discover ``<app>/caching.py``, listen for cached querysets, count what caches
+are asked; nothing else."""
 
 from __future__ import annotations
 
@@ -16,7 +17,11 @@ class CacheAdminConfig(AppConfig):
     def ready(self) -> None:
         from cache_admin import checks
         from cache_admin.caching.querysets import listen
+        from cache_admin.caching.signals import computed
+        from cache_admin.monitoring import ticker
 
         django_checks.register(checks.check_all, "cache_admin")
         listen()
         autodiscover_modules("caching")
+        computed.connect(ticker.computed, dispatch_uid="cache_admin.monitoring")
+        ticker.start()

@@ -83,4 +83,4 @@ CACHES = {
     "locmem": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "tests"},
     "dummy": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
 }
-CACHE_ADMIN = {"RUNNER": "inline"}
+CACHE_ADMIN = {"RUNNER": "inline", "RECORDING": False}

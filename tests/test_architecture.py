@@ -32,7 +32,9 @@ CATCH_ALL = {
     "monitoring/instrument.py": "a class that cannot be watched is left alone",
     "monitoring/listeners.py": "a failing listener never reaches the caller of a cache",
     "monitoring/middleware.py": "a failure in looking at the user never costs the response",
-    "monitoring/recorder.py": "a failure in recording never reaches the caller",
+    "monitoring/telling.py": "told and raised again: what a cache raises is the caller's",
+    "monitoring/ticker.py": "a failing job never stops the others",
+    "monitoring/watched.py": "told and raised again: what a cache raises is the caller's",
     "monitoring/sampler.py": "a failure in sampling never reaches the page",
 }
 COMMANDS = re.compile(r"(FLUSHDB|FLUSHALL|KEYS|EVAL|EVALSHA|MONITOR|DEBUG [A-Z]+|CONFIG SET)(\s|$)")

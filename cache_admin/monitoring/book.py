@@ -11,7 +11,10 @@ Three things are found from the order of events of one key:
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from heapq import heappush, heappushpop
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -21,7 +24,9 @@ from cache_admin import conf
 from cache_admin.folding import OTHER as NO_PLACE
 from cache_admin.folding import Folder
 from cache_admin.keys import compile_globs
+from cache_admin.monitoring import stampedes
 from cache_admin.monitoring.listeners import Event, Stored
+from cache_admin.monitoring.stampedes import Rebuild
 from cache_admin.monitoring.usage import OTHER, ByPattern, Counts
 
 #: Different keys until they are folded.
@@ -32,7 +37,7 @@ MOST_PATTERNS = 300
 MOST_OPEN = 1_000
 MOST_EXPECTED = 2_000
 #: Seconds after which a miss and a set of one key have nothing to do with each other.
-LONGEST_REBUILD = 300.0
+LONGEST_REBUILD = 120.0
 #: Seconds by which an expiry may be off without being called early.
 _SLACK = 1.5
 
@@ -48,6 +53,14 @@ _UNKNOWN: tuple[Sequence[int | None], None] = ((), None)
 Row = list[Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """What a book held, and the longest of its rebuilds."""
+
+    counts: ByPattern
+    rebuilds: list[Rebuild]
+
+
 class Book:
     """What was counted of one alias since it was drained. Its owner keeps two threads from writing at once."""
 
@@ -61,6 +74,7 @@ class Book:
         self._open: dict[tuple[Any, int], float] = {}  # (key, thread) -> when it was missed
         self._stored: dict[Any, float] = {}  # key -> when it was stored after a miss
         self._expected: dict[Any, float] = {}  # key -> until when it should be there
+        self._longest: list[tuple[float, float, Any]] = []  # heap: seconds, monotonic end, key of rebuilds
         self._renew()
 
     def _renew(self) -> None:
@@ -152,22 +166,37 @@ class Book:
         if self._stored.pop(key, -math.inf) > missed:
             row[_DUPLICATES] += 1
             row[_DUPLICATE] += took
+        if took >= stampedes.SHORTEST:
+            keep = heappush if len(self._longest) < stampedes.MOST else heappushpop
+            keep(self._longest, (took, now, key))
         if len(self._stored) >= MOST_OPEN:
             del self._stored[next(iter(self._stored))]
         self._stored[key] = now
 
-    def drain(self, factor: float) -> ByPattern:
-        """The counts since the last time, each multiplied."""
+    def drain(self, factor: float) -> Drained:
+        """What was counted since the last time, each count multiplied."""
         self._fold()
         live = self._folder.live
-        drained = {
+        counts = {
             OTHER if slot == NO_PLACE else live[slot]: _counts(total).scaled(factor)
             for slot, total in self._totals.items()
         }
+        rebuilds = self._rebuilds()
         self._totals.clear()
         if len(live) >= MOST_PATTERNS:  # a folder that is full learns no more
             self._renew()
-        return drained
+        return Drained(counts, rebuilds)
+
+    def _rebuilds(self) -> list[Rebuild]:
+        longest, self._longest = self._longest, []
+        named = [(name, took, end) for took, end, key in longest if (name := _name(key)) is not None]
+        slots = self._folder.fold_page([name for name, _took, _end in named])
+        since = time.time() - time.monotonic()
+        return [
+            stampedes.rebuild(self._folder.live[slot], name, since + end - took, since + end)
+            for slot, (name, took, end) in zip(slots, named, strict=True)
+            if slot != NO_PLACE
+        ]
 
     def _fold(self) -> None:
         """Keys into their patterns."""
@@ -194,10 +223,12 @@ class Book:
 
 
 def _name(key: Any) -> bytes | None:
-    """The key as bytes; ``None`` for one that has no name."""
+    """The key as bytes; ``None`` for one that has no name. No ``__str__`` of the project's own is called here."""
+    if not isinstance(key, str | bytes | int | float):
+        return None
     try:
         return str(key).encode("utf-8", "surrogateescape")
-    except Exception:  # of a __str__ of the project's own, or of half a surrogate pair
+    except UnicodeEncodeError:  # half a surrogate pair
         return None
 
 

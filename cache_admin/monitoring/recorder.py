@@ -11,15 +11,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import random
 from threading import get_ident
 from typing import Any
 
 from cache_admin import conf
-from cache_admin.monitoring.book import Book
+from cache_admin.monitoring.book import Book, Drained
 from cache_admin.monitoring.listeners import Event, Stored
-from cache_admin.monitoring.usage import ByPattern
 
 #: Operations that are counted at once.
 BATCH = 256
@@ -32,6 +31,9 @@ _Told = tuple[str, Event, Sequence[Any], float, Stored, float, int]
 
 class Recorder:
     """Counts for all aliases that are to be recorded, from any thread."""
+
+    #: Called when a batch is full.
+    when_busy: Callable[[], object] | None = None
 
     def __init__(self) -> None:
         self._queue: deque[_Told] = deque()
@@ -53,6 +55,8 @@ class Recorder:
                 self._count(_MOST)
             finally:
                 self._counting.release()
+            if self.when_busy:
+                self.when_busy()
 
     def computed(self, alias: str, key: Any, seconds: float) -> None:
         """A value of the caching library was computed; counted unless the set after a miss told of it already."""
@@ -61,13 +65,13 @@ class Recorder:
             if (book := self._book(alias)) is not None:
                 book.computed(key, seconds)
 
-    def drain(self) -> dict[str, ByPattern]:
+    def drain(self) -> dict[str, Drained]:
         """By alias, what was counted since the last time; aliases with nothing are left out."""
         with self._counting:
             self._count(None)
             factor = 1 / (self._share or 1.0)
             drained = {alias: book.drain(factor) for alias, book in self._books.items() if book}
-        return {alias: counts for alias, counts in drained.items() if counts}
+        return {alias: one for alias, one in drained.items() if one.counts}
 
     def forget(self) -> None:
         """Drops what was counted, and the settings that were read with it."""

@@ -121,9 +121,10 @@ def test_a_refusing_database_leaves_the_reading(raw: redis.Redis, monkeypatch: p
 
 
 @pytest.mark.django_db
-def test_a_missing_table_is_told(raw: redis.Redis, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_table_is_told(raw: redis.Redis):
     reading = sampler.reading("default")
-    monkeypatch.setattr(ServerSample._meta, "db_table", "no_such_table")
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {ServerSample._meta.db_table} RENAME TO gone")
     assert "tables are missing" in series(reading).note
 
 

@@ -29,7 +29,7 @@ class Tally:
         self.keys: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
 
-    def __call__(self, alias: str, event: str, keys: Any, seconds: float) -> None:
+    def __call__(self, alias: str, event: str, keys: Any, seconds: float, stored: Any = None) -> None:
         with self._lock:
             self.keys.update((event, str(key)) for key in keys)
 

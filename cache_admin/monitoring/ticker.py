@@ -1,0 +1,135 @@
+"""One quiet thread per process that does what must be done every few seconds: write down counts, sum them up, ask the
+servers.
+
+It starts with the first request, or with the first busy moment of a process that serves none; a process that forked
+starts its own. Where threads do not run, the end of a request flushes instead. Under a test runner nothing is written
+by itself: the tests of a project must not meet rows that they did not write.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.core import mail
+from django.core.signals import request_finished, request_started
+from django.db import connections
+
+from cache_admin import conf
+from cache_admin.monitoring import flushing, instrument, rollup
+from cache_admin.monitoring.recorder import recorder
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two looks at what is due.
+BEAT = 1.0
+
+
+@dataclass(slots=True)
+class Job:
+    """Something to be done every so many seconds. ``run`` may raise: that is logged, and it is done again next time."""
+
+    every: float
+    run: Callable[[], object]
+    due: float = field(default=0.0)  # monotonic
+
+
+class Ticker:
+    """The thread and its jobs."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._beat = float("-inf")  # monotonic, of the last one
+        self._stop = threading.Event()
+
+    @property
+    def beats(self) -> bool:
+        """Whether the thread is there and not stuck where threads do not run."""
+        return self._thread is not None and time.monotonic() - self._beat < 3 * flushing.EVERY
+
+    def ensure(self, **kwargs: object) -> None:
+        """Starts the thread, if that is not done. Receiver of signals."""
+        if self._thread is not None or under_test():
+            return
+        with self._lock:
+            if self._thread is None:
+                self._beat = time.monotonic()
+                self._thread = threading.Thread(target=self._run, name="cache-admin-ticker", daemon=True)
+                self._thread.start()
+
+    def finish_request(self, **kwargs: object) -> None:
+        """Receiver: does what the thread would do, where it does not run."""
+        if self._thread is not None and not self.beats:
+            self._beat = time.monotonic()
+            flushing.flush()
+
+    def _run(self) -> None:
+        while not self._stop.wait(BEAT):
+            self._beat = time.monotonic()
+            self.tick()
+
+    def tick(self) -> None:
+        """Does what is due."""
+        busy = False
+        for job in self.jobs:
+            now = time.monotonic()
+            if now < job.due:
+                continue
+            job.due, busy = now + job.every, True
+            try:
+                job.run()
+            except Exception:
+                logger.exception("A job of the cache admin failed: %s", getattr(job.run, "__qualname__", job.run))
+        if busy:
+            connections.close_all()  # those of this thread; a second one per process, kept for ever, is too many
+
+    def end(self) -> None:
+        """At exit: stops the thread and writes down what was counted."""
+        self._stop.set()
+        if not under_test():
+            flushing.flush()
+
+    def forked(self) -> None:
+        """In a child: its parent's thread is not there, and what the parent counted is the parent's."""
+        jobs = self.jobs
+        self.__init__()  # type: ignore[misc]
+        self.jobs = [Job(job.every, job.run) for job in jobs]
+
+
+def under_test() -> bool:
+    """Whether a test runner is at work."""
+    return hasattr(mail, "outbox") or not sys.modules.keys().isdisjoint({"pytest", "django.test.runner"})
+
+
+ticker = Ticker()
+
+
+def start(*jobs: Job) -> None:
+    """For start-up: counts from now on, and does ``jobs`` besides."""
+    if conf.current().RECORDING:
+        instrument.listen(recorder.record)
+        recorder.when_busy = ticker.ensure
+    ticker.jobs = [Job(flushing.EVERY, flushing.flush), Job(rollup.EVERY, rollup.run), *jobs]
+    request_started.connect(ticker.ensure, dispatch_uid="cache_admin.ticker")
+    request_finished.connect(ticker.finish_request, dispatch_uid="cache_admin.ticker")
+    atexit.register(ticker.end)
+    os.register_at_fork(after_in_child=_forked)
+
+
+def _forked() -> None:
+    ticker.forked()
+    flushing.forget()
+
+
+def computed(sender: object, alias: str, key: Any, seconds: float, **kwargs: object) -> None:
+    """Receiver of the caching library's signal."""
+    recorder.computed(alias, key, seconds)
