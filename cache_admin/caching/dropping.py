@@ -13,8 +13,10 @@ from itertools import chain
 
 from django.core.cache import caches
 
+from cache_admin.bookkeeping import unwatched
 from cache_admin.caching import purging
 from cache_admin.caching.commits import Collected
+from cache_admin.caching.locks import lock_key
 from cache_admin.caching.patterns import delete_each
 from cache_admin.caching.rules import Changes, Rule, Values, count
 from cache_admin.caching.signals import rule_fired
@@ -114,7 +116,10 @@ def _tags(alias: str, wanted: Wanted) -> dict[Rule, int]:
 
 
 def _keys(alias: str, wanted: Wanted) -> dict[Rule, int]:
-    caches[alias].delete_many(_texts(wanted))
+    cache, keys = caches[alias], _texts(wanted)
+    # Without its lock, a computation that began before the change is not stored.
+    unwatched(cache).delete_many([lock_key(key) for key in keys])
+    cache.delete_many(keys)
     return _each(wanted)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import date
@@ -103,6 +104,38 @@ def test_a_rolled_back_savepoint_takes_only_its_own_changes(seen, order: str):
         if order != "before":
             kept.append(Product.objects.create(name="after").pk)
     assert pks(seen) == [tuple(kept)]
+
+
+def test_transactions_of_many_threads_drop_what_each_of_them_committed(register):
+    told: list[int] = []
+    committed: list[int] = []
+    register(Product, lambda changes: told.extend(changes.pks))
+    barrier = threading.Barrier(4)
+
+    def write(number: int) -> None:
+        barrier.wait()
+        try:
+            for turn in range(10):
+                with suppress(Abort), transaction.atomic():
+                    kept = Product.objects.create(name=f"{number}")
+                    with suppress(Abort), transaction.atomic():
+                        Product.objects.create(name="nested and rolled back")
+                        raise Abort
+                    with transaction.atomic():
+                        nested = Product.objects.create(name="nested")
+                    if turn % 2:
+                        raise Abort
+                    committed.extend([kept.pk, nested.pk])
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(committed) == 40
+    assert sorted(told) == sorted(committed) == sorted(Product.objects.values_list("pk", flat=True))
 
 
 def test_a_transaction_after_a_rolled_back_one_is_clean(seen):
@@ -231,6 +264,25 @@ def test_rules_reach_every_kind_of_cache(register, kind: str):
         assert caches[kind].has_key(f"price:{product.pk}0")
         assert caches[kind].has_key("list:1") is not patterns
     assert ("cannot list its keys" in figures(by_pattern).last_error) is not patterns
+
+
+@pytest.mark.parametrize("how", ["keys", "tags"])
+def test_what_was_computed_before_a_change_is_not_kept_after_it(register, kind: str, how: str):
+    texts = {"keys": ["price:{pk}"], "tags": ["product:{pk}"]}
+    register(Product, alias=kind, **{how: texts[how]})
+    product = Product.objects.create(name="old")
+
+    @cache_result(60, alias=kind, key="price:{pk}", tags=texts["tags"] if how == "tags" else [])
+    def name(pk: int) -> str:
+        read = Product.objects.get(pk=pk).name
+        if read == "old":
+            product.name = "new"
+            product.save()
+        return read
+
+    assert name(product.pk) == "old"
+    assert name(product.pk) == "new"
+    assert not caches[kind].has_key(f"price:{product.pk}:lock")
 
 
 def test_async_code_fires_after_the_commit_once(seen):
