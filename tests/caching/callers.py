@@ -1,10 +1,13 @@
-"""One process of callers: ``python -m tests.caching.callers <url> <backend> <what> <threads>``.
+"""One process of callers: ``python -m tests.caching.callers <url> <backend> <location> <what> <threads>``.
+
+``url`` is the server that they count on, ``backend`` and ``location`` are the cache.
 
 Says ``ready``, waits for a line, runs ``what`` in each thread, and prints a JSON list of what they returned.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import threading
@@ -15,8 +18,8 @@ from typing import Any
 import redis
 from django.conf import settings
 
-url, backend, what, threads = sys.argv[1:]
-options = {"BACKEND": backend, "LOCATION": url, "KEY_PREFIX": "stampede"}
+url, backend, location, what, threads = sys.argv[1:]
+options = {"BACKEND": backend, "LOCATION": location, "KEY_PREFIX": "stampede"}
 settings.configure(CACHES={"default": options}, USE_TZ=True)
 
 from cache_admin.caching import SmartCache, cache_result, invalidate_tags  # noqa: E402
@@ -36,6 +39,43 @@ def stampede() -> Any:
         return int(server.incr("computations"))
 
     return smart.get_or_set_with_lock("report", compute, 60, lock_timeout=30)
+
+
+def tasks() -> Any:
+    """Fifty tasks of one event loop."""
+
+    async def compute() -> int:
+        await asyncio.sleep(0.4)
+        return int(server.incr("computations"))
+
+    async def many() -> list[Any]:
+        return await asyncio.gather(*(smart.aget_or_set_with_lock("report", compute, 60, 30) for _ in range(50)))
+
+    return asyncio.run(many())
+
+
+def late() -> Any:
+    """Computes longer than its lock lives."""
+
+    def compute() -> str:
+        say("computing")
+        time.sleep(2.5)
+        return "late"
+
+    return smart.get_or_set_with_lock("report", compute, 60, lock_timeout=1)
+
+
+def next_one() -> Any:
+    def compute() -> str:
+        say("computing")
+        time.sleep(3)
+        return "next"
+
+    return smart.get_or_set_with_lock("report", compute, 60, lock_timeout=20)
+
+
+def kept() -> Any:
+    return [smart.get("report"), smart.get("report:lock")]
 
 
 def die() -> Any:

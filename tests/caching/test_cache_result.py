@@ -307,6 +307,39 @@ def test_coroutines(kind: str) -> None:
     asyncio.run(_async_twins(kind))
 
 
+@pytest.mark.django_db(transaction=True)
+def test_coroutines_keep_none_and_lists_but_no_exceptions(kind: str) -> None:
+    Group.objects.create(name="staff")
+    calls = []
+
+    @cache_result(60, alias=kind)
+    async def nothing() -> None:
+        calls.append("nothing")
+
+    @cache_result(60, alias=kind)
+    async def groups() -> Any:
+        calls.append("groups")
+        return Group.objects.order_by("name")
+
+    @cache_result(60, alias=kind)
+    async def broken() -> str:
+        calls.append("broken")
+        if calls.count("broken") == 1:
+            raise ValueError("broken")
+        return "mended"
+
+    async def ask() -> None:
+        assert [await nothing(), await nothing(), await nothing.peek()] == [None] * 3
+        assert type(await groups()) is type(await groups()) is list
+        with pytest.raises(ValueError, match="broken"):
+            await broken()
+        assert [await broken(), await broken()] == ["mended"] * 2
+
+    asyncio.run(ask())
+    assert calls == ["nothing", "groups", "broken", "broken"]
+    assert not caches[kind].has_key(broken.key() + ":lock")
+
+
 def test_a_cached_coroutine_function_is_one(local: str) -> None:
     assert iscoroutinefunction(Shop.later)
     assert iscoroutinefunction(Shop().later)

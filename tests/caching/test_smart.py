@@ -7,6 +7,7 @@ import math
 import random
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,11 +20,29 @@ from cache_admin.caching.locks import Lease
 from cache_admin.caching.waiting import LONGEST, SHORTEST, pause
 from cache_admin.exceptions import InvalidPattern, Unsupported
 
+Ask = Callable[..., Any]
+
 
 def in_thread(function: Any, *args: Any) -> threading.Thread:
     thread = threading.Thread(target=function, args=args)
     thread.start()
     return thread
+
+
+@pytest.fixture(params=["sync", "async"])
+def ask(request: pytest.FixtureRequest, kind: str) -> Ask:
+    """``get_or_set_with_lock`` of an alias, or its async twin in an event loop of each caller's own."""
+    smart = SmartCache(kind)
+    if request.param == "sync":
+        return smart.get_or_set_with_lock
+
+    def aask(key: str, fn: Callable[[], Any], timeout: float, **options: Any) -> Any:
+        async def compute() -> Any:
+            return await asyncio.to_thread(fn)
+
+        return asyncio.run(smart.aget_or_set_with_lock(key, compute, timeout, **options))
+
+    return aask
 
 
 @pytest.mark.parametrize("value", [None, 0, "text", [1, {"a": None}]])
@@ -53,15 +72,15 @@ def test_values_with_tags(kind: str) -> None:
     assert [smart.get("k"), smart.get("forever")] == [None, None]
 
 
-def test_get_or_set_keeps_none(kind: str) -> None:
+def test_get_or_set_keeps_none(kind: str, ask: Ask) -> None:
     smart, calls = SmartCache(kind), []
     for _ in range(3):
-        assert smart.get_or_set_with_lock("k", lambda: calls.append(1), 60) is None
+        assert ask("k", lambda: calls.append(1), 60) is None
     assert len(calls) == 1
     assert smart.get("k", "nothing") is None
 
 
-def test_others_wait_for_the_one_who_computes(kind: str) -> None:
+def test_others_wait_for_the_one_who_computes(kind: str, ask: Ask) -> None:
     calls, got = [], []
     barrier = threading.Barrier(20)
 
@@ -72,7 +91,7 @@ def test_others_wait_for_the_one_who_computes(kind: str) -> None:
 
     def call() -> None:
         barrier.wait()
-        got.append(SmartCache(kind).get_or_set_with_lock("k", compute, 60))
+        got.append(ask("k", compute, 60))
 
     for thread in [in_thread(call) for _ in range(20)]:
         thread.join()
@@ -81,23 +100,23 @@ def test_others_wait_for_the_one_who_computes(kind: str) -> None:
     assert not caches[kind].has_key("k:lock")
 
 
-def test_who_waited_long_enough_computes_without_the_lock(kind: str) -> None:
+def test_who_waited_long_enough_computes_without_the_lock(kind: str, ask: Ask) -> None:
     caches[kind].add("k:lock", 1, 30)
     began = time.monotonic()
-    assert SmartCache(kind).get_or_set_with_lock("k", lambda: "mine", 60, lock_timeout=30, wait=0.2) == "mine"
+    assert ask("k", lambda: "mine", 60, lock_timeout=30, wait=0.2) == "mine"
     assert 0.2 <= time.monotonic() - began < 2
     assert caches[kind].get("k:lock") == 1
     assert SmartCache(kind).get("k") == "mine"
 
 
-def test_the_lock_of_a_dead_owner_expires(kind: str) -> None:
+def test_the_lock_of_a_dead_owner_expires(kind: str, ask: Ask) -> None:
     caches[kind].add("k:lock", 1, 1)
     began = time.monotonic()
-    assert SmartCache(kind).get_or_set_with_lock("k", lambda: "mine", 60, wait=10) == "mine"
+    assert ask("k", lambda: "mine", 60, wait=10) == "mine"
     assert time.monotonic() - began < 3
 
 
-def test_an_owner_whose_lock_ran_out_leaves_the_lock_of_the_next_one(kind: str) -> None:
+def test_an_owner_whose_lock_ran_out_leaves_the_lock_of_the_next_one(kind: str, ask: Ask) -> None:
     """The first computes longer than its lease; the second takes over; the first must release nothing."""
     smart, seen = SmartCache(kind), {}
     taken, first_done = threading.Event(), threading.Event()
@@ -114,41 +133,41 @@ def test_an_owner_whose_lock_ran_out_leaves_the_lock_of_the_next_one(kind: str) 
         return "second"
 
     def run_first() -> None:
-        assert smart.get_or_set_with_lock("k", slow, 60, lock_timeout=1) == "first"
+        assert ask("k", slow, 60, lock_timeout=1) == "first"
         first_done.set()
 
     thread = in_thread(run_first)
     taken.wait(5)
-    assert smart.get_or_set_with_lock("k", second, 60, lock_timeout=20) == "second"
+    assert ask("k", second, 60, lock_timeout=20) == "second"
     thread.join()
     assert seen["before"] == seen["after"] is not None
     assert smart.get("k") == "second"
     assert not caches[kind].has_key("k:lock")
 
 
-def test_a_late_owner_does_not_overwrite_newer_facts(kind: str) -> None:
+def test_a_late_owner_does_not_overwrite_newer_facts(kind: str, ask: Ask) -> None:
     smart = SmartCache(kind)
 
     def slow() -> str:
         time.sleep(0.9)
-        other = threading.Thread(target=lambda: smart.get_or_set_with_lock("k", lambda: "newer", 60, wait=0))
+        other = threading.Thread(target=lambda: ask("k", lambda: "newer", 60, wait=0))
         other.start()
         other.join()
         time.sleep(0.3)
         return "older"
 
-    assert smart.get_or_set_with_lock("k", slow, 60, lock_timeout=1) == "older"
+    assert ask("k", slow, 60, lock_timeout=1) == "older"
     assert smart.get("k") == "newer"
 
 
-def test_what_was_invalidated_while_it_was_computed_is_not_stored(kind: str) -> None:
+def test_what_was_invalidated_while_it_was_computed_is_not_stored(kind: str, ask: Ask) -> None:
     smart = SmartCache(kind)
 
     def compute() -> str:
         smart.delete("k")
         return "from before"
 
-    assert smart.get_or_set_with_lock("k", compute, 60) == "from before"
+    assert ask("k", compute, 60) == "from before"
     assert smart.get("k") is None
 
 
@@ -160,7 +179,7 @@ def test_a_lease_is_certain_only_while_enough_of_it_is_left() -> None:
     assert Lease.asked("k", 0.2).seconds == 1
 
 
-def test_stale_values_are_served_while_one_computes(kind: str) -> None:
+def test_stale_values_are_served_while_one_computes(kind: str, ask: Ask) -> None:
     smart, started, go = SmartCache(kind), threading.Event(), threading.Event()
 
     def slow() -> str:
@@ -168,13 +187,13 @@ def test_stale_values_are_served_while_one_computes(kind: str) -> None:
         go.wait(5)
         return "new"
 
-    smart.get_or_set_with_lock("k", lambda: "old", 0.1, stale=30)
+    ask("k", lambda: "old", 0.1, stale=30)
     time.sleep(0.15)
-    thread = in_thread(lambda: smart.get_or_set_with_lock("k", slow, 60, stale=30))
+    thread = in_thread(lambda: ask("k", slow, 60, stale=30))
     started.wait(5)
     began = time.monotonic()
-    assert smart.get_or_set_with_lock("k", lambda: "not called", 60, stale=30) == "old"
-    assert time.monotonic() - began < 0.1
+    assert ask("k", lambda: "not called", 60, stale=30) == "old"
+    assert time.monotonic() - began < 0.3
     assert smart.get("k") is None
     go.set()
     thread.join()
@@ -201,18 +220,18 @@ def test_early_refresh_follows_the_paper(monkeypatch: pytest.MonkeyPatch) -> Non
     assert not Entry("v", 0, None, 50.0).due_early(now, 1)
 
 
-def test_an_early_refresh_is_done_by_one_and_the_others_keep_the_value(kind: str) -> None:
-    smart, calls = SmartCache(kind), []
+def test_an_early_refresh_is_done_by_one_and_the_others_keep_the_value(kind: str, ask: Ask) -> None:
+    calls = []
 
     def compute() -> int:
         calls.append(1)
         time.sleep(0.05)
         return len(calls)
 
-    assert smart.get_or_set_with_lock("k", compute, 60, beta=1) == 1
-    assert smart.get_or_set_with_lock("k", compute, 60, beta=1e9) == 2
+    assert ask("k", compute, 60, beta=1) == 1
+    assert ask("k", compute, 60, beta=1e9) == 2
     caches[kind].add("k:lock", 1, 30)
-    assert smart.get_or_set_with_lock("k", compute, 60, beta=1e9) == 2
+    assert ask("k", compute, 60, beta=1e9) == 2
 
 
 def test_the_pauses_of_those_who_wait_stay_below_the_promise() -> None:
@@ -230,8 +249,17 @@ def test_a_cache_that_is_down_but_silent_makes_nobody_wait(settings: Any) -> Non
     assert time.monotonic() - began < 2
 
 
-def test_many_with_one_call_for_the_missing(kind: str) -> None:
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_many_with_one_call_for_the_missing(kind: str, mode: str) -> None:
     smart, asked = SmartCache(kind), []
+
+    async def afallback(keys: list[str]) -> dict[str, Any]:
+        return fallback(keys)
+
+    def many(keys: list[str]) -> dict[str, Any]:
+        if mode == "sync":
+            return smart.get_many_with_fallback(keys, fallback, 60)
+        return asyncio.run(smart.aget_many_with_fallback(keys, afallback, 60))
 
     def fallback(keys: list[str]) -> dict[str, Any]:
         asked.append(keys)
@@ -240,11 +268,11 @@ def test_many_with_one_call_for_the_missing(kind: str) -> None:
     caches[kind].set("a", None)
     smart.get_or_set_with_lock("c", lambda: "sealed", 60)
     for _ in range(2):
-        got = smart.get_many_with_fallback(["d", "a", "unknown", "c", "b", "d"], fallback, 60)
+        got = many(["d", "a", "unknown", "c", "b", "d"])
         assert list(got.items()) == [("d", [1, 2]), ("a", None), ("c", "sealed"), ("b", None)]
     assert asked == [["d", "unknown", "b"], ["unknown"]]
     assert not caches[kind].has_key("unasked")
-    assert smart.get_many_with_fallback([], fallback, 60) == {}
+    assert many([]) == {}
     assert len(asked) == 2
 
 

@@ -12,21 +12,32 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.cache.backends.memcached import PyMemcacheCache
 from embedded import Server
 
 ROOT = Path(__file__).parent.parent.parent
-BACKENDS = ["django.core.cache.backends.redis.RedisCache", "django_redis.cache.RedisCache"]
+BACKENDS = {
+    "core": "django.core.cache.backends.redis.RedisCache",
+    "django-redis": "django_redis.cache.RedisCache",
+    "memcached": "django.core.cache.backends.memcached.PyMemcacheCache",
+}
 Process = subprocess.Popen[str]
 Start = Callable[..., Process]
 
 
-@pytest.fixture(params=BACKENDS, ids=["core", "django-redis"])
+@pytest.fixture(params=list(BACKENDS))
 def start(request: pytest.FixtureRequest, server: Server, raw: Any) -> Iterator[Start]:
     """Starts a process of callers that waits for :func:`go`; all are gone after the test."""
+    location, backend = server.url, BACKENDS[request.param]
+    if request.param == "memcached":
+        location = f"unix:{request.getfixturevalue('memcached')}"
+        cache = PyMemcacheCache(location.removeprefix("unix:"), {})
+        cache.clear()
+        cache.close()
     with ExitStack() as ending:
 
         def started(what: str, threads: int) -> Process:
-            command = [sys.executable, "-m", "tests.caching.callers", server.url, request.param, what, str(threads)]
+            command = [sys.executable, "-m", "tests.caching.callers", server.url, backend, location, what, str(threads)]
             process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             ending.enter_context(process)
             ending.callback(process.kill)
@@ -49,12 +60,39 @@ def answers(*processes: Process) -> list[Any]:
     return [answer for process in processes for answer in json.loads(process.communicate(timeout=60)[0])]
 
 
+def kept(reader: Process) -> list[Any]:
+    """The value and the lock, read by another process."""
+    go(reader)
+    return answers(reader)
+
+
 def test_two_hundred_callers_make_one_computation(start: Start, raw: Any) -> None:
     processes = [start("stampede", 50) for _ in range(4)]
     go(*processes)
     assert answers(*processes) == [1] * 200
     assert raw.get("computations") == b"1"
-    assert raw.exists("stampede:1:report:lock") == 0
+    assert kept(start("kept", 1)) == [[1, None]]
+
+
+def test_two_hundred_tasks_of_four_event_loops_make_one_computation(start: Start, raw: Any) -> None:
+    processes = [start("tasks", 1) for _ in range(4)]
+    go(*processes)
+    assert answers(*processes) == [[1] * 50] * 4
+    assert raw.get("computations") == b"1"
+
+
+def test_an_owner_whose_lock_expires_leaves_the_next_ones_lock_and_value(start: Start, raw: Any) -> None:
+    late, following, first, last = start("late", 1), start("next_one", 1), start("kept", 1), start("kept", 1)
+    for process in (late, following):
+        go(process)
+        assert process.stdout
+        assert process.stdout.readline() == "computing\n"
+    assert answers(late) == ["late"]
+    [(value, lock)] = kept(first)
+    assert value == "late", "better than nothing, until the next one is done"
+    assert lock
+    assert answers(following) == ["next"]
+    assert kept(last) == [["next", None]]
 
 
 def test_when_the_owner_is_killed_one_of_the_others_goes_on(start: Start, raw: Any) -> None:
