@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 EVERY = 5.0  #: seconds between two flushes
 #: Seconds for which a database that refused is left alone.
 PAUSE = 30.0
+#: Seconds that the end of a process waits for a flush under way.
+PATIENCE = 5.0
 #: Patterns of an alias that are kept while the database refuses.
 MOST_KEPT = 1_000
 
@@ -39,26 +41,30 @@ class Flusher:
         self._numbers = itertools.count()
         self._again = float("-inf")  # monotonic
 
-    def flush(self) -> bool:
-        """Writes down what was counted since the last time; False if the database refused."""
-        with self._lock:
-            self._take()
-            if not self._kept:
-                self._since = time.time()
-                return True
+    def flush(self, wait: float = 0.0) -> bool:
+        """Writes down what was counted since the last time; False if the database refused, or if another thread has
+        been at it for ``wait`` seconds."""
+        if not self._lock.acquire(timeout=wait):
+            return False
+        try:
+            return self._flush()
+        finally:
+            self._lock.release()
+
+    def _flush(self) -> bool:
+        self._take()
+        now = time.time()
+        if self._kept:
             if time.monotonic() < self._again:
                 return False
-            now = time.time()
             try:
                 Usage.objects.bulk_create(self._rows(now))
             except (DatabaseError, InterfaceError):
-                logger.warning(
-                    "What was counted of the caches could not be written; trying again later.", exc_info=True
-                )
+                logger.warning("Counts of the caches could not be written; trying again later.", exc_info=True)
                 self._again = time.monotonic() + PAUSE
                 return False
-            self._kept, self._rebuilds, self._since = {}, {}, now
-            return True
+        self._kept, self._rebuilds, self._since = {}, {}, now
+        return True
 
     def _take(self) -> None:
         for alias, drained in recorder.drain().items():

@@ -23,8 +23,9 @@ from django.core.signals import request_finished, request_started
 from django.db import connections
 
 from cache_admin import conf
-from cache_admin.monitoring import flushing, instrument, rollup
+from cache_admin.monitoring import flushing, instrument, rollup, sampler
 from cache_admin.monitoring.recorder import recorder
+from cache_admin.monitoring.samples import STEP
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ class Ticker:
         """At exit: stops the thread and writes down what was counted."""
         self._stop.set()
         if not under_test():
-            flushing.flush()
+            flushing.flush(flushing.PATIENCE)
 
     def forked(self) -> None:
         """In a child: its parent's thread is not there, and what the parent counted is the parent's."""
@@ -119,6 +120,8 @@ def start(*jobs: Job) -> None:
         instrument.listen(recorder.record)
         recorder.when_busy = ticker.ensure
     ticker.jobs = [Job(flushing.EVERY, flushing.flush), Job(rollup.EVERY, rollup.run), *jobs]
+    if conf.current().SAMPLING:
+        ticker.jobs.append(Job(STEP, sampler.sample_all))
     request_started.connect(ticker.ensure, dispatch_uid="cache_admin.ticker")
     request_finished.connect(ticker.finish_request, dispatch_uid="cache_admin.ticker")
     atexit.register(ticker.end)

@@ -262,3 +262,10 @@ def test_long_rebuilds_are_written_down_with_a_digest_of_the_key(forgotten: None
     assert "secret" not in digest
     assert 0.03 <= stop - start < 2
     assert abs(time.time() - stop) < 1
+
+
+def test_nobody_waits_for_a_flush_under_way(forgotten: None) -> None:
+    with flushing.flusher._lock:
+        began = time.monotonic()
+        assert not flushing.flush()
+        assert time.monotonic() - began < 0.5
