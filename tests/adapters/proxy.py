@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
 
 class Proxy:
-    """Forwards until told otherwise. ``silent`` swallows replies; ``cut_after`` closes a connection after so many
-    bytes of a reply."""
+    """Forwards until told otherwise. ``silent`` swallows replies; ``delay`` holds them back for so many seconds;
+    ``cut_after`` closes a connection after so many bytes of a reply."""
 
     def __init__(self, directory: Path, target: Path) -> None:
         self.path = directory / "proxy.sock"
         self.target = target
         self.silent = False
+        self.delay = 0.0
         self.cut_after: int | None = None
         self.opened = 0
         self._sockets: list[socket.socket] = []
@@ -50,6 +52,7 @@ class Proxy:
                     self.cut_after = None
                     break
                 else:
+                    time.sleep(self.delay)
                     sink.sendall(data)
         for end in (source, sink):
             with suppress(OSError):
