@@ -48,12 +48,20 @@ def start(request: pytest.FixtureRequest, server: Server, raw: Any) -> Iterator[
 
 def go(*processes: Process) -> None:
     for process in processes:
-        assert process.stdout
-        assert process.stdout.readline() == "ready\n"
+        said(process, "ready")
     for process in processes:
-        assert process.stdin
-        process.stdin.write("\n")
-        process.stdin.flush()
+        tell(process)
+
+
+def said(process: Process, line: str) -> None:
+    assert process.stdout
+    assert process.stdout.readline() == f"{line}\n"
+
+
+def tell(process: Process) -> None:
+    assert process.stdin
+    process.stdin.write("\n")
+    process.stdin.flush()
 
 
 def answers(*processes: Process) -> list[Any]:
@@ -85,12 +93,13 @@ def test_an_owner_whose_lock_expires_leaves_the_next_ones_lock_and_value(start: 
     late, following, first, last = start("late", 1), start("next_one", 1), start("kept", 1), start("kept", 1)
     for process in (late, following):
         go(process)
-        assert process.stdout
-        assert process.stdout.readline() == "computing\n"
+        said(process, "computing")
+    tell(late)
     assert answers(late) == ["late"]
     [(value, lock)] = kept(first)
     assert value == "late", "better than nothing, until the next one is done"
     assert lock
+    tell(following)
     assert answers(following) == ["next"]
     assert kept(last) == [["next", None]]
 
@@ -98,8 +107,7 @@ def test_an_owner_whose_lock_expires_leaves_the_next_ones_lock_and_value(start: 
 def test_when_the_owner_is_killed_one_of_the_others_goes_on(start: Start, raw: Any) -> None:
     owner, others = start("die", 1), [start("after_a_death", 20) for _ in range(2)]
     go(owner)
-    assert owner.stdout
-    assert owner.stdout.readline() == "computing\n"
+    said(owner, "computing")
     go(*others)
     time.sleep(0.3)
     owner.kill()
