@@ -1,5 +1,5 @@
 """Start-up: register the system checks, discover ``<app>/caching.py``, listen for cached querysets, count what caches
-are asked; nothing else."""
+are asked, sample their servers; nothing else."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class CacheAdminConfig(AppConfig):
         from cache_admin import checks
         from cache_admin.caching.querysets import listen
         from cache_admin.caching.signals import computed
-        from cache_admin.monitoring import ticker
+        from cache_admin.monitoring import sampler, samples, ticker
 
         django_checks.register(checks.check_all, "cache_admin")
         listen()
         autodiscover_modules("caching")
         computed.connect(ticker.computed, dispatch_uid="cache_admin.monitoring")
-        ticker.start()
+        ticker.start(ticker.Job(samples.STEP, sampler.sample_all))

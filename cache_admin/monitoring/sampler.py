@@ -8,6 +8,7 @@ processes cost one INFO per server and step.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -126,10 +127,11 @@ def sample_all() -> Sampling:
     return Sampling(tuple(taken), tuple(left))
 
 
-def publish_probes() -> None:
-    """Tells the other processes how often this one looked at keys; for one that ends soon."""
+def give_up() -> None:
+    """Tells the other processes how often this one looked at keys, and lets them sample; for one that ends."""
     for server, adapter, node in _servers():
         _store.probed(server, *adapter.probed(node))
+        leases.release(_lease(server))
 
 
 def server_id(node: Node) -> str:
@@ -245,9 +247,12 @@ def last_stored(server: str, node: Node, database: str) -> ServerInfo | None:
 
 
 def forget() -> None:
-    """Drops what this process remembers; for tests."""
+    """Drops what this process remembers: in a child, for a lock may be held by a thread of its parent; in tests."""
     global _store
     _slots.clear()
     _clocks.clear()
     thinning.forget()
     _store = Store()
+
+
+os.register_at_fork(after_in_child=forget)

@@ -49,7 +49,7 @@ def _set_up(database: str, socket: str) -> None:
     shutil.rmtree(values.RUN_DIR)
     given: Any = {name: getattr(values, name) for name in dir(values) if name.isupper()}
     given["DATABASES"]["default"]["NAME"] = database
-    for db, alias in enumerate(("default", "core")):
+    for db, alias in ((0, "default"), (0, "json"), (1, "core")):
         given["CACHES"][alias]["LOCATION"] = f"unix://{socket}?db={db}"
     settings.configure(**given)
     import django
@@ -70,11 +70,53 @@ def hold(name: str, seconds: str) -> None:
     time.sleep(60)
 
 
+def poll(cards: str, seconds: str) -> None:
+    """So many open pages for a while, each asking twice a second. Says how many answers and errors they got."""
+    import threading
+
+    from django.db import connections
+
+    from cache_admin.monitoring import sampler
+
+    until = time.monotonic() + float(seconds)
+    answers: list[bool] = []
+
+    def card() -> None:
+        while time.monotonic() < until:
+            answers.append(sampler.reading("default").primary.error is None)
+            time.sleep(0.5)
+        connections.close_all()
+
+    threads = [threading.Thread(target=card) for _card in range(int(cards))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    _say(answers.count(True), answers.count(False))
+
+
+def sample(times: str) -> None:
+    """Samples so many times, when told to, and says how many servers it asked and left."""
+    from cache_admin.monitoring import sampler
+
+    for _time in range(int(times)):
+        found = sampler.sample_all()
+        _say(len(found.taken), len(found.left), *(str(one.error or "") for one in found.taken))
+        sys.stdin.readline()
+
+
+def command(*arguments: str) -> None:
+    """``manage.py cache_sample``."""
+    from django.core.management import call_command
+
+    call_command("cache_sample", *arguments)
+
+
 def main(what: str, database: str, socket: str, *arguments: str) -> None:
     _set_up(database, socket)
     _say("ready")
     sys.stdin.readline()
-    {"hold": hold}[what](*arguments)
+    {"hold": hold, "poll": poll, "sample": sample, "command": command}[what](*arguments)
 
 
 if __name__ == "__main__":
