@@ -21,10 +21,26 @@ PAIRS = [
 ]
 
 
+def install(session: nox.Session, *more: str) -> None:
+    """The package with what its tests need."""
+    session.install("--upgrade", "pip>=25.1")
+    session.install("--editable", ".", "--group", "test", *more)
+
+
 @nox.session
 @nox.parametrize(["python", "django"], PAIRS)
 def tests(session: nox.Session, django: str) -> None:
     """The whole suite."""
-    session.install("--upgrade", "pip>=25.1")
-    session.install("--editable", ".", "--group", "test", f"django=={django}.*")
+    install(session, f"django=={django}.*")
     session.run("python", "-m", "pytest", "-n", "2", "--dist", "loadfile", *session.posargs)
+
+
+@nox.session
+def django_cache(session: nox.Session) -> None:
+    """Django's own tests of its cache framework, with every cache recorded."""
+    install(session)
+    version = session.run("python", "-c", "import django; print(django.__version__)", silent=True).strip()
+    place = session.create_tmp()
+    session.run("pip", "download", "--no-deps", "--no-binary=:all:", f"--dest={place}", f"django=={version}")
+    session.run("tar", "-xzf", f"{place}/django-{version}.tar.gz", "-C", place, external=True)
+    session.run("python", "tests/monitoring/django_cache_suite.py", f"{place}/django-{version}/tests")
