@@ -19,6 +19,7 @@ from django.core.cache import BaseCache, caches
 from django.utils.translation import gettext as _
 
 from cache_admin.adapters.server_info import Node, ServerInfo, SlowCommand
+from cache_admin.bookkeeping import unwatched
 from cache_admin.exceptions import Unsupported
 from cache_admin.keys import KeyCodec
 
@@ -239,7 +240,7 @@ class Adapter:
 
     def exists(self, key: str) -> bool:
         """Exact-key look-up by user key; the one thing every cache can do."""
-        return caches[self.alias].has_key(key)
+        return unwatched(caches[self.alias]).has_key(key)
 
     def delete(self, keys: Sequence[bytes]) -> Removed:
         """Removes raw keys, in batches, without blocking the server; measures them first."""
@@ -247,7 +248,7 @@ class Adapter:
 
     def delete_user_key(self, key: str) -> bool:
         """Removes one user key through the cache itself; every cache can. Returns whether it was there."""
-        return bool(caches[self.alias].delete(key))
+        return bool(unwatched(caches[self.alias]).delete(key))
 
     def expire(self, ttls: Mapping[bytes, int | None], *, only_sooner: bool = False) -> int:
         """Sets the expiry of raw keys in milliseconds; ``None`` removes it. ``only_sooner``: never lengthens a life.

@@ -11,6 +11,7 @@ from django.core.cache import InvalidCacheKey, caches
 from django.utils.translation import gettext as _
 
 from cache_admin.adapters.base import Adapter
+from cache_admin.bookkeeping import unwatched
 from cache_admin.exceptions import CacheAdminError, Unavailable
 from cache_admin.keys import KeyCodec
 
@@ -30,12 +31,12 @@ class FallbackAdapter(Adapter):
 
     def exists(self, key: str) -> bool:
         with translated(self.alias):
-            return bool(caches[self.alias].has_key(key))
+            return bool(unwatched(caches[self.alias]).has_key(key))
         return False
 
     def delete_user_key(self, key: str) -> bool:
         with translated(self.alias):
-            return bool(caches[self.alias].delete(key))
+            return bool(unwatched(caches[self.alias]).delete(key))
         return False
 
 

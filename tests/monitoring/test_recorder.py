@@ -14,6 +14,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.core.cache import caches
 
+from cache_admin.adapters import adapter
 from cache_admin.caching import cache_result, invalidate_tags
 from cache_admin.caching.signals import computed
 from cache_admin.monitoring import book, instrument, recorder, ticker
@@ -265,3 +266,14 @@ def test_the_ticker_writes_nothing_under_a_test_runner() -> None:
     assert ticker.under_test()
     ticker.ticker.ensure()
     assert ticker.ticker._thread is None
+
+
+@pytest.mark.parametrize("alias", ["default", "core", "locmem"])
+def test_what_the_dashboard_looks_up_itself_is_not_counted(recording: Recorder, alias: str) -> None:
+    caches[alias].set("product:1", 1)
+    recording.drain()
+    own = adapter(alias)
+    assert own.exists("product:1")
+    assert not own.exists("product:2")
+    own.delete_user_key("product:1")
+    assert recording.drain() == {}
