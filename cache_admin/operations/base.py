@@ -37,6 +37,7 @@ class PatternShare:
     examples: tuple[bytes, ...]
     protected: bool = False
     family: str = ""
+    glob: bytes = b""  #: of user keys that all of its keys match; empty for "other patterns"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from cache_admin.folding import OTHER, Folder
 from cache_admin.keyspace import catalogue, estimates
 from cache_admin.operations.base import PatternShare
 from cache_admin.operations.targets import Selection
-from cache_admin.patterns import display
+from cache_admin.patterns import display, glob
 
 _PATTERNS = 200
 _EXAMPLES = 5
@@ -75,6 +75,7 @@ class _Heaps:
                 examples=tuple(heap.examples),
                 protected=protected,
                 family=heap.family,
+                glob=b"" if slot == OTHER else glob(folder.live[slot]),
             )
             for folder, heaps in self._by_family.values()
             for slot, heap in heaps.items()

@@ -26,6 +26,8 @@ from cache_admin.operations.targets import Meant, Selection, Target
 PREVIEW_MILLISECONDS = 1_500
 MAX_TARGETS = 100
 MAX_SECONDS = 365 * 86_400
+#: Patterns of what goes that the row of an operation remembers, and its confirmation carries.
+MOST_KNOWN = 20
 
 
 class Purge(OverMatching):
@@ -72,6 +74,8 @@ def plan(
     if over is not None:
         params["over"] = over
     params |= {name: list(texts) for name in ("tags", "urls") if (texts := getattr(meant, name))}
+    if gone := _known_to_go(found):
+        params["going"] = gone
     signs_out = _is_session_alias(alias) and "session" in found.families
     large = found.high > conf.current().TYPED_CONFIRMATION_KEYS
     return Plan(
@@ -91,6 +95,14 @@ def plan(
         notes=(*_tag_notes(meant, over), *meant.notes),
         typed_name=alias if large or signs_out or selection.whole_alias else "",
     )
+
+
+def _known_to_go(found: Look) -> list[dict[str, Any]]:
+    """The patterns of all keys that will go; nothing where they are not all known, or many."""
+    globs = [share.glob for share in found.going]
+    if not found.exact or not all(globs) or len(globs) > MOST_KNOWN:
+        return []
+    return [Target("glob", glob).to_json() for glob in globs]
 
 
 def _check(targets: Sequence[Target], user: User | None, over: int | None, include_protected: bool) -> None:

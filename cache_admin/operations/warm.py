@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -141,16 +141,25 @@ def plan(names: Sequence[str]) -> Plan:
 
 
 def dropped_by(operation: Operation) -> tuple[Warmer, ...]:
-    """The warmers that fill what an invalidation deleted: those of its alias with a pattern in common with it."""
+    """The warmers that fill what an invalidation deleted: those of its alias with a pattern in common with what it
+    meant, and with what was found to go, if that was known."""
     if operation.kind != "purge" or not operation.done_keys:
         return ()
-    gone = [targets.Target.from_json(one).user_glob() for one in operation.params.get("targets", ())]
+    meant, found = (_globs(operation.params.get(name, ())) for name in ("targets", "going"))
     return tuple(
         warmer
         for warmer in shown()
         if warmer.alias == operation.alias
-        and any(globs_meet(pattern.encode(), glob) for pattern in warmer.patterns for glob in gone)
+        and any(_meets(pattern, meant) and (not found or _meets(pattern, found)) for pattern in warmer.patterns)
     )
+
+
+def _globs(stored: Iterable[dict[str, Any]]) -> list[bytes]:
+    return [targets.Target.from_json(one).user_glob() for one in stored]
+
+
+def _meets(pattern: str, globs: Iterable[bytes]) -> bool:
+    return any(globs_meet(pattern.encode(), glob) for glob in globs)
 
 
 def shown() -> tuple[Warmer, ...]:

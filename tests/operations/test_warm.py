@@ -273,6 +273,7 @@ def test_the_last_run_of_each_warmer(make: Make, keeper: User) -> None:
         ([Target.template(b"product:\x00")], ["products", "all"]),
         ([Target.alias()], ["products", "home", "all"]),
         ([Target.glob("user:*")], ["all"]),
+        ([Target.glob("user:1"), Target.glob("*:user:1:*")], ["all"]),
     ],
 )
 def test_the_warmers_of_what_was_dropped(

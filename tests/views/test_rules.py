@@ -43,7 +43,8 @@ def test_each_rule_tells_what_it_makes_stale_and_did(client: Client, rules: None
     Product.objects.create(name="Tea")
     after = row(client, "lists")
     assert "never" not in after
-    assert '<td class="ca-num">1</td>' in after
+    assert '<td class="ca-num ca-minor">1</td>' in after
+    assert "fired once" in after
     assert '<td class="ca-num ca-minor">3</td>' in after
 
 
