@@ -317,3 +317,18 @@ def test_the_help_documents_exit_codes_and_json(command: str, capsys) -> None:
     text = capsys.readouterr().out
     assert "Exit codes: 0 done" in text
     assert "With --json, one object" in text
+
+
+def test_a_look_at_values_is_told_to_scripts_and_people(raw: redis.Redis) -> None:
+    raw.mset({f"shop:1:basket:{i}": b"\x80\x02cold_shop.models\nBasket\n)\x81." for i in range(30)})
+    found = told("cache_report", "--values")
+    assert (found["looked_at"], found["unreadable"], found["complete"]) == (20, 20, True)
+    (pattern,) = found["patterns"]
+    assert (pattern["pattern"], pattern["keys"], pattern["unreadable"]) == ("basket:*", 30, 20)
+    (fault,) = pattern["faults"]
+    assert (fault["code"], fault["detail"], fault["fatal"]) == ("module", "old_shop.models.Basket", True)
+    assert fault["example"].startswith("shop:1:basket:")
+    spoken = run("cache_report", "--values", "--fast")
+    assert "20 of 20 values cannot be read" in spoken
+    assert "basket:*  20/20  needs old_shop.models.Basket, and there is no such module" in spoken
+    assert code("cache_report", "--values", "--alias", "locmem") == 1

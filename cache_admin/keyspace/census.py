@@ -31,6 +31,8 @@ SAMPLE_SMALL = 5_000
 PROBES = 200
 SAMPLE_PROBES = 50
 THIN = 50
+#: Seconds that a sample may take beyond its budget, so that some expiry is known of it.
+PATIENCE = 0.5
 #: Probes beyond these, and beyond this share of the keys, are not made, however many patterns there are.
 MOST_PROBES = 10_000
 MOST_PROBES_SHARE = 0.05
@@ -134,7 +136,9 @@ class Census:
         if chosen is None or chosen[0] is not page.keys:
             chosen = page.keys, *self._groups.place(page.keys)
         self._unsettled = self._present(page, *chosen[1:])
-        self._answers, self._answered = page.probes, time.time()
+        self._answers = page.probes
+        if page.probes:
+            self._answered = time.time()
         self.scanned += len(self._unsettled.keys)
         self.finished = page.cursor == 0
         self.seconds += page.busy + time.perf_counter() - began
@@ -178,6 +182,11 @@ class Census:
             self._largest.answer(key, probe)
             if (asked := self._asked.pop(key, None)) is not None:
                 asked.end.probe(probe, since)
+
+    @property
+    def probed(self) -> bool:
+        """The expiry of some keys was answered."""
+        return self._answered > 0
 
     # What it found
 
@@ -261,14 +270,14 @@ def sample(adapter: Adapter, budget_ms: float, *, start: tuple[int, str] = (0, "
     ``start`` is a cursor and the ``run_id`` that it belongs to. Raises what :meth:`Adapter.walk` raises.
     """
     census = Census(adapter, probes=SAMPLE_PROBES, small=SAMPLE_SMALL)
-    began = time.perf_counter()
+    started = began = time.perf_counter()
     deadline = began + budget_ms / 1000
     with closing(adapter.walk(census.choose, cursor=start[0], run_id=start[1])) as pages:
         for page in pages:
             census.feed(page)
             now = time.perf_counter()
-            # Another page takes as long as this one did.
-            if 2 * now - began > deadline:
+            # Another page takes as long as this one did. The second one brings the answers to the first one's probes.
+            if 2 * now - began > deadline and (census.probed or now - started > PATIENCE):
                 break
             began = now
     return census.report(complete=start[0] == 0)

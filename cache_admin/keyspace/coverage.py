@@ -58,10 +58,15 @@ def in_report(report: Report, globs: Iterable[str], codec: KeyCodec) -> Estimate
     return estimates.count(0, report.scanned, report.total)
 
 
+def typical(template: bytes) -> bytes:
+    """A user key that stands for all of a pattern: only a wildcard matches what varies in it."""
+    return template.translate(_STARS)
+
+
 def _of(stats: PatternStats, globs: list[bytes], codec: KeyCodec) -> Estimate:
     """Keys of one pattern that match."""
-    typical = stats.template.translate(_STARS)
-    return stats.keys if any(compile_glob(glob)(typical) for glob in globs) else _by_examples(stats, globs, codec)
+    name = typical(stats.template)
+    return stats.keys if any(compile_glob(glob)(name) for glob in globs) else _by_examples(stats, globs, codec)
 
 
 def _by_examples(stats: PatternStats, globs: list[bytes], codec: KeyCodec) -> Estimate:

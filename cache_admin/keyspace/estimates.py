@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, log, sqrt
+from math import exp, hypot, log, sqrt
 
 from cache_admin.keyspace.report import Estimate
 
@@ -65,6 +65,15 @@ def count(part: int, n: int, total: int) -> Estimate:
         return Estimate.of(part)
     found = share(part, n, total)
     return Estimate(found.value * total, max(float(part), found.low * total), found.high * total)
+
+
+def total(parts: Sequence[Estimate]) -> Estimate:
+    """The sum of independent estimates; its interval adds up theirs as errors add up, by squares (G. Y. Zou, A. Donner,
+    Stat. Med. 27, 2008)."""
+    value = sum(part.value for part in parts)
+    low = value - hypot(*(part.value - part.low for part in parts))
+    high = value + hypot(*(part.high - part.value for part in parts))
+    return Estimate(value, max(0.0, low), high, all(part.exact for part in parts))
 
 
 def size(part: Weight, n: int, total: int) -> Estimate:

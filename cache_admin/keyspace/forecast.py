@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from math import hypot
 from statistics import median
 
 from django.utils import timezone
@@ -75,7 +74,7 @@ class Cliff:
             "keys": number if self.keys.exact else f"≈\u202f{number}",
             "pattern": self.stats.pattern,
             "when": self.when,
-            "share": f"{number_format(self.share * 100, decimal_pos=0)}\u00a0%",
+            "share": f"{number_format(round(self.share * 100))}\u00a0%",
         }
         if self.whole_alias:
             return _("%(keys)s keys expire %(when)s, %(share)s of this cache; most of them are %(pattern)s.") % words
@@ -114,9 +113,7 @@ def of(report: Report, now: float | None = None) -> Forecast:
     every = [*report.patterns, *([report.other] if report.other else [])]
     found = [_pattern(stats, first) for stats in every if any(minute >= first for minute, _count in stats.soon)]
     found.sort(key=lambda one: (-one.total.value, one.stats.pattern))
-    unasked = sum(stats.keys.value for stats in every if not stats.probed)
-    keys = sum(stats.keys.value for stats in every)
-    minutes = tuple(_sum([one.minutes[i] for one in found]) for i in range(SOON_MINUTES - first))
+    minutes = tuple(estimates.total([one.minutes[i] for one in found]) for i in range(SOON_MINUTES - first))
     start = 60.0 * (began + first)
     return Forecast(
         alias=report.alias,
@@ -124,10 +121,10 @@ def of(report: Report, now: float | None = None) -> Forecast:
         looked=report.started,
         start=start,
         minutes=minutes,
-        total=_sum([one.total for one in found]),
+        total=estimates.total([one.total for one in found]),
         patterns=tuple(found),
         cliffs=_cliffs(report, found, minutes, start),
-        unasked=unasked / keys if keys else 0.0,
+        unasked=report.unasked,
     )
 
 
@@ -146,14 +143,6 @@ def _keys(stats: PatternStats, number: int) -> Estimate:
     return Estimate(share.value * keys.value, share.low * keys.low, share.high * keys.high, exact)
 
 
-def _sum(parts: Sequence[Estimate]) -> Estimate:
-    """The sum of independent estimates; its interval adds up theirs as errors add up, by squares."""
-    value = sum(part.value for part in parts)
-    low = value - hypot(*(part.value - part.low for part in parts))
-    high = value + hypot(*(part.high - part.value for part in parts))
-    return Estimate(value, max(0.0, low), high, all(part.exact for part in parts))
-
-
 def _cliffs(
     report: Report, found: Sequence[PatternForecast], minutes: Sequence[Estimate], start: float
 ) -> tuple[Cliff, ...]:
@@ -170,7 +159,7 @@ def _cliffs(
                 cliffs.append(Cliff(start + 60 * i, number, keys, share, one.stats, whole_alias=False))
     own = report.own_keys.value
     for i, number in _peaks(minutes, own, part) if own >= CLIFF_ALIAS_KEYS else ():
-        keys = _sum(minutes[i : i + number])
+        keys = estimates.total(minutes[i : i + number])
         spoken = (cliff for cliff in cliffs if cliff.start < start + 60 * (i + number))
         spoken = (cliff for cliff in spoken if cliff.start + 60 * cliff.minutes > start + 60 * i)
         if not any(cliff.keys.value >= SPEAKS_FOR * keys.value for cliff in spoken):

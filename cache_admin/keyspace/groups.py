@@ -94,7 +94,16 @@ class Groups:
     def dump(self) -> list[Any]:
         """As JSON, for :meth:`restore`."""
         foreign = [
-            [[owner.label, b64encode(owner.head).decode(), b64encode(owner.tail).decode()], group.dump()]
+            [
+                [
+                    owner.label,
+                    b64encode(owner.head).decode(),
+                    b64encode(owner.tail).decode(),
+                    owner.alias,
+                    owner.version,
+                ],
+                group.dump(),
+            ]
             for owner, group in self.foreign.items()
         ]
         return [self.own.dump(), foreign]
@@ -103,7 +112,7 @@ class Groups:
         """Takes up what was dumped; for groups that hold nothing yet."""
         own, foreign = dumped
         self.own.restore(own)
-        for (label, head, tail), group in foreign:
-            owner = Owner(label, b64decode(head), b64decode(tail))
+        for (label, head, tail, alias, version), group in foreign:
+            owner = Owner(label, b64decode(head), b64decode(tail), alias, version)
             self.foreign[owner] = Group(FOREIGN_PATTERNS)
             self.foreign[owner].restore(group)

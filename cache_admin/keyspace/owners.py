@@ -19,11 +19,16 @@ _VERSION = 987_654_321
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """``label`` in words, empty for nobody known; ``head`` is what stands before their user keys."""
+    """``label`` in words, empty for nobody known; ``head`` is what stands before their user keys.
+
+    ``alias`` is whose keys they are, and ``version`` the number where that is not the version of that alias now.
+    """
 
     label: str
     head: bytes = b""
     tail: bytes = b""
+    alias: str = ""
+    version: int | None = None
 
     def strip(self, raw: bytes) -> bytes:
         return raw[len(self.head) : len(raw) - len(self.tail)]
@@ -77,9 +82,10 @@ def _rule(alias: str, shown: str) -> Callable[[bytes], Owner | None]:
         found = match(raw)
         if not found or not raw.endswith(codec.tail) or len(raw) < found.end() + len(codec.tail):
             return None
-        label = name
+        label, version = name, None
         if versioned and int(found[1]) != codec.version:
-            label = _("version %(number)s of %(alias)s") % {"number": int(found[1]), "alias": name}
-        return Owner(label, found[0], codec.tail)
+            version = int(found[1])
+            label = _("version %(number)s of %(alias)s") % {"number": version, "alias": name}
+        return Owner(label, found[0], codec.tail, alias, version)
 
     return owner

@@ -7,11 +7,10 @@ compared later.
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
-from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
-from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
+from typing import Any
+
+from cache_admin.keyspace import stored as storing
 
 #: Upper edges of the expiry buckets in seconds; one more bucket holds everything above the last edge. No expiry is
 #: counted apart.
@@ -78,6 +77,9 @@ class ForeignStats:
     keys: Estimate
     size: Estimate  #: bytes
     examples: tuple[bytes, ...]
+    alias: str = ""  #: whose they are; "" for a program or nobody known
+    program: str = ""  #: name of the program that writes such keys, e.g. "Celery"
+    version: int | None = None  #: where it is not the version that alias has now
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +112,16 @@ class Report:
     measured: bool  #: False where MEMORY USAGE is not permitted: bytes are then all 0
     notes: tuple[str, ...] = ()  #: translated sentences, e.g. "the server was restarted; the scan began again"
 
+    @property
+    def unasked(self) -> float:
+        """Share of the alias's keys, 0 to 1, of whose patterns no expiry was asked, or none may be."""
+        every = [*self.patterns, *([self.other] if self.other else [])]
+        keys = sum(stats.keys.value for stats in every)
+        return sum(stats.keys.value for stats in every if not stats.probed) / keys if keys else 0.0
+
     def to_json(self) -> dict[str, Any]:
         """As JSON, without loss: bytes in base64, tuples as lists."""
-        encoded: dict[str, Any] = _encode(self)
+        encoded: dict[str, Any] = storing.encode(self)
         return encoded
 
     @classmethod
@@ -120,36 +129,7 @@ class Report:
         """The report that :meth:`to_json` was made of. Raises ``ValueError`` for anything else, such as what another
         version stored."""
         try:
-            report: Report = _decode(cls, stored)
+            report: Report = storing.decode(cls, stored)
         except (AttributeError, TypeError) as error:
             raise ValueError("not a report of this version") from error
         return report
-
-
-def _encode(value: Any) -> Any:
-    if is_dataclass(value):
-        return {field.name: _encode(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, tuple):
-        return [_encode(item) for item in value]
-    return b64encode(value).decode() if isinstance(value, bytes) else value
-
-
-@cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
-
-
-def _decode(kind: Any, stored: Any) -> Any:
-    if get_origin(kind) is UnionType:
-        kind = next(part for part in get_args(kind) if part is not type(None))
-        return None if stored is None else _decode(kind, stored)
-    if isinstance(kind, type) and is_dataclass(kind):
-        hints = _hints(kind)
-        make: Any = kind
-        return make(**{name: _decode(hints[name], value) for name, value in stored.items() if name in hints})
-    if get_origin(kind) is tuple:
-        parts = get_args(kind)
-        if parts[-1] is Ellipsis:
-            return tuple(_decode(parts[0], item) for item in stored)
-        return tuple(_decode(part, item) for part, item in zip(parts, stored, strict=True))
-    return b64decode(stored) if kind is bytes else stored

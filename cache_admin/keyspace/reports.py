@@ -10,15 +10,16 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from datetime import UTC, datetime
+from datetime import datetime
 
-from django.conf import settings
 from django.db import DatabaseError, transaction
 
 from cache_admin import conf
 from cache_admin.adapters import adapter
+from cache_admin.keyspace import growth
 from cache_admin.keyspace.census import sample
 from cache_admin.keyspace.report import Report
+from cache_admin.keyspace.stored import moment
 from cache_admin.models import CensusReport
 
 KEEP = 20
@@ -71,12 +72,15 @@ def latest(alias: str) -> Report | None:
 
 
 def ended(report: Report) -> datetime:
-    """When a census was over, as the project's database keeps moments: local and naive without ``USE_TZ``."""
-    return datetime.fromtimestamp(report.started + report.seconds, UTC if settings.USE_TZ else None)
+    """When a census was over, as the project's database keeps moments."""
+    return moment(report.started + report.seconds)
 
 
 def save(report: Report) -> None:
-    """Stores a census and deletes all but the ``KEEP`` newest of its alias. Raises ``DatabaseError``."""
+    """Stores a census, and its day's growth, and deletes all but the ``KEEP`` newest of its alias.
+
+    Raises ``DatabaseError``.
+    """
     CensusReport.objects.create(
         alias=report.alias,
         created=ended(report),
@@ -85,6 +89,7 @@ def save(report: Report) -> None:
         total=report.total,
         report=report.to_json(),
     )
+    growth.remember(report)
     own = CensusReport.objects.filter(alias=report.alias)
     old = list(own.order_by("-created", "-pk").values_list("pk", flat=True)[KEEP : KEEP + 10 * DELETE_BATCH])
     for start in range(0, len(old), DELETE_BATCH):

@@ -165,6 +165,9 @@ def _foreign(findings: Findings) -> Iterator[ForeignStats]:
                 keys=estimates.count(tally.keys, n, total),
                 size=estimates.size(tally.weight, n, total),
                 examples=tuple(tally.examples),
+                alias=owner.alias,
+                program=program,
+                version=owner.version,
             )
 
 

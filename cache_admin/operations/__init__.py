@@ -7,7 +7,8 @@ from cache_admin.operations.census import CensusKind
 from cache_admin.operations.edit import Edit
 from cache_admin.operations.expire import Expire
 from cache_admin.operations.purge import Purge
+from cache_admin.operations.values import Values
 from cache_admin.operations.warm import Warm
 
-for _kind in (Purge(), Expire(), CensusKind(), Edit(), Warm()):
+for _kind in (Purge(), Expire(), CensusKind(), Edit(), Warm(), Values()):
     kinds.register(_kind.name, _kind)

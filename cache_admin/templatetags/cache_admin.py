@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 
 from cache_admin import keys
 from cache_admin.adapters.base import Adapter
+from cache_admin.keyspace.growth import Change
 from cache_admin.keyspace.report import TTL_EDGES, Estimate, PatternStats
 from cache_admin.views.naming import Name, name_of
 
@@ -40,6 +41,17 @@ def size(figure: Figure) -> str:
     """Bytes with a unit: "12.4 MB"; an em dash for unknown."""
     value = _value(figure)
     return "—" if value is None else filesizeformat(round(value))
+
+
+@register.filter
+def grown(change: Change, measured: bool) -> str:
+    """What a pattern gained or lost, with its sign: "+1.2 MB", "-40 keys", "±0"."""
+    difference = change.difference
+    if not difference:
+        return "±0"
+    amount = size(abs(difference)) if measured else count(abs(difference))
+    mark = "" if change.exact else "≈\u202f"
+    return f"{mark}{'+' if difference > 0 else '−'}{amount}"  # noqa: RUF001
 
 
 @register.filter

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from cache_admin.adapters.base import Storage
 from cache_admin.values import messagepack, pickles
 from cache_admin.values.compression import inflate, layer
-from cache_admin.values.parts import Container, Missing, Reading
+from cache_admin.values.parts import Container, Missing, Name, Reading
 from cache_admin.values.tree import MAX_NESTING, Budget
 
 _INTEGER = re.compile(rb"-?\d{1,30}")
@@ -33,6 +33,8 @@ class Decoded:
     truncated: bool = False
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    names: tuple[Name, ...] = ()  #: what loading it would import
+    malformed: bool = False
 
 
 def decode(data: bytes, storage: Storage, budget: Budget, *, complete: bool = True) -> Decoded:
@@ -57,7 +59,17 @@ def decode(data: bytes, storage: Storage, budget: Budget, *, complete: bool = Tr
             if "." in name
         ]
     truncated = not whole or bool(found.problem)
-    return Decoded(serializer, opened.compressor, opened.data, found.item, truncated, tuple(notes), found.warnings)
+    return Decoded(
+        serializer,
+        opened.compressor,
+        opened.data,
+        found.item,
+        truncated,
+        tuple(notes),
+        found.warnings,
+        found.names,
+        found.malformed,
+    )
 
 
 def _read(data: bytes, hint: str, budget: Budget, whole: bool) -> tuple[str, Reading]:

@@ -14,6 +14,7 @@ from cache_admin.values.callables import modern, settle, verdict
 from cache_admin.values.parts import Call, Container, Missing, Name
 
 MAX_WARNINGS = 20
+MAX_NAMES = 200
 _LEAVES = frozenset(
     {
         "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "STRING", "BINSTRING", "SHORT_BINSTRING",
@@ -39,6 +40,7 @@ class Machine:
         self.levels: list[list[object]] = [[]]  #: one more for each open mark
         self.memo: dict[object, object] = {}
         self.warnings: dict[str, None] = {}  #: in order of discovery
+        self.names: dict[Name, None] = {}  #: all that loading would import, the first ``MAX_NAMES``
 
     @property
     def stack(self) -> list[object]:
@@ -112,7 +114,10 @@ class Machine:
     def named(self, module: object, name: object) -> Name:
         if not isinstance(module, str) or not isinstance(name, str):
             raise Malformed
-        return modern(Name(module, name))
+        found = modern(Name(module, name))
+        if len(self.names) < MAX_NAMES:
+            self.names[found] = None
+        return found
 
     def fill(self, kind: str, items: list[object]) -> None:
         """Puts items into the container, or beside the object, on top of the stack."""

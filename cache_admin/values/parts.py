@@ -97,3 +97,5 @@ class Reading:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     protocol: int = 0  #: of a pickle
+    names: tuple[Name, ...] = ()  #: what loading a pickle would import
+    malformed: bool = False  #: ``problem`` is one of the bytes, not of how much may be read

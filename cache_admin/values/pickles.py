@@ -27,6 +27,7 @@ def read(data: bytes, budget: Budget, whole: bool = True) -> Reading:
     stream = io.BytesIO(data)
     protocol = at = 0
     stopped = problem = ""
+    malformed = False
     try:
         for opcode, arg, _position in pickletools.genops(stream):
             budget.operations -= 1
@@ -41,16 +42,18 @@ def read(data: bytes, budget: Budget, whole: bool = True) -> Reading:
             stopped = opcode.name
     except (Malformed, ValueError, IndexError, OverflowError, Warning):
         if whole or stream.tell() < len(data):
-            problem = _("malformed at byte %d") % at
+            problem, malformed = _("malformed at byte %d") % at, True
         elif found := _beginning(data, at):
             machine.push(found)
     notes = []
     if stopped == "STOP":
         if len(machine.levels) > 1 or len(machine.stack) != 1:
-            problem = _("malformed at byte %d") % (at - 1)
+            problem, malformed = _("malformed at byte %d") % (at - 1), True
         if at < len(data):
             notes.append(_("%d bytes follow the end of the pickle.") % (len(data) - at))
-    return Reading(machine.result(), problem, tuple(notes), tuple(machine.warnings), protocol)
+    return Reading(
+        machine.result(), problem, tuple(notes), tuple(machine.warnings), protocol, tuple(machine.names), malformed
+    )
 
 
 def _beginning(data: bytes, at: int) -> Beginning | None:

@@ -17,7 +17,8 @@ from cache_admin.values.outline import is_herd
 from cache_admin.values.parts import Call, Container, Missing, pairs
 from cache_admin.values.tree import Budget
 
-_PACKED = f"{Packed.__module__}.{Packed.__qualname__}"
+#: Name of what the library wraps around a value that it compressed.
+PACKED = f"{Packed.__module__}.{Packed.__qualname__}"
 _FIELDS = 7
 _LATEST = 253_000_000_000.0  #: Unix time in the year 9987
 _LONGEST = 1e9
@@ -68,13 +69,17 @@ def _number(item: object, most: float) -> float | None:
     return item if 0 <= item <= most else None
 
 
+def packed_bytes(call: Call) -> bytes | None:
+    """The compressed bytes inside of what ``PACKED`` names."""
+    given = [part for state in call.states if isinstance(state, Container) for part in state.items]
+    return next((part for part in given if isinstance(part, bytes)), None)
+
+
 def _unpacked(item: object, budget: Budget, truncated: bool) -> tuple[object, bool]:
     """The part inside of a compressed value, any other as it is; and whether some of it is missing."""
-    if not isinstance(item, Call) or item.name != _PACKED:
+    if not isinstance(item, Call) or item.name != PACKED:
         return item, truncated
-    given = [part for state in item.states if isinstance(state, Container) for part in state.items]
-    data = next((part for part in given if isinstance(part, bytes)), None)
-    if data is None:
+    if (data := packed_bytes(item)) is None:
         return item, truncated
     opened = inflate(data, complete=not truncated, limit=budget.inflate)
     if opened.data is None:

@@ -20,6 +20,7 @@ from cache_admin.views.listing import page_of, query
 FILTERS = ("alias", "kind", "username")
 KINDS = {
     "census": gettext_lazy("Scan"),
+    "values": gettext_lazy("Look at values"),
     "purge": gettext_lazy("Deletion"),
     "expire": gettext_lazy("Expiry over time"),
     "edit": gettext_lazy("Change of one key"),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -12,8 +13,10 @@ from django.utils.translation import gettext_lazy as _
 
 from cache_admin import keys
 from cache_admin.adapters.base import Adapter
-from cache_admin.keyspace import public
+from cache_admin.keyspace import growth, public
+from cache_admin.keyspace.growth import Change, Point
 from cache_admin.keyspace.report import Estimate, PatternStats, Report
+from cache_admin.panels.charts import sparkline
 from cache_admin.views.census import CensusPage
 from cache_admin.views.export import csv_response, download
 from cache_admin.views.listing import headers, page_of, query
@@ -35,6 +38,7 @@ COLUMNS: tuple[tuple[str, StrOrPromise, str], ...] = (
     ("keys", _("Keys"), "ca-num ca-minor"),
     ("size", _("Memory"), "ca-num"),
     ("", _("Share"), "ca-num ca-minor"),
+    ("growth", _("Growth"), "ca-num ca-minor"),
     ("mean", _("Mean"), "ca-num ca-minor"),
     ("largest", _("Largest"), "ca-num ca-minor"),
     ("no_expiry", _("No expiry"), "ca-num ca-minor"),
@@ -52,16 +56,20 @@ class PatternTable(CensusPage):
     @property
     def sort(self) -> str:
         sort = self.request.GET.get("sort", "")
-        return sort if sort.removeprefix("-") in SORTS else "-size"
+        return sort if sort.removeprefix("-") in {*SORTS, "growth"} else "-size"
 
-    def chosen(self, report: Report) -> list[PatternStats]:
+    def chosen(self, report: Report, changes: Mapping[str, Change]) -> list[PatternStats]:
         wanted = self.request.GET.get("q", "").strip().lower()
         rows = [
             stats
             for stats in report.patterns
             if not wanted or any(wanted in text.lower() for text in (stats.pattern, stats.title, stats.family))
         ]
-        return sorted(rows, key=SORTS[self.sort.removeprefix("-")], reverse=self.sort.startswith("-"))
+        name, falling = self.sort.removeprefix("-"), self.sort.startswith("-")
+        if name == "growth":
+            grown = {pattern: change.difference for pattern, change in changes.items()}
+            return sorted(rows, key=lambda stats: grown.get(stats.pattern, 0), reverse=falling)
+        return sorted(rows, key=SORTS[name], reverse=falling)
 
 
 class Patterns(PatternTable):
@@ -73,15 +81,45 @@ class Patterns(PatternTable):
         context: dict[str, Any] = {**self.about(report), "q": request.GET.get("q", "")}
         context["kept"] = [(name, request.GET[name]) for name in ("sort", "sample") if name in request.GET]
         if report:
-            page = page_of(self.chosen(report), request)
+            changes = growth.changes(report)
+            page = page_of(self.chosen(report, changes), request)
+            # There is room for one of the two; the mean stands in the opened row as well.
+            left_out = "mean" if changes else "growth"
+            columns = [column for column in COLUMNS if column[0] != left_out]
             context |= {
                 "page": page,
-                "rows": page.object_list,
-                "headers": headers(request, COLUMNS, self.sort),
+                "rows": [(stats, changes.get(stats.pattern)) for stats in page.object_list],
+                "growing": next(iter(changes.values()), None),
+                "headers": headers(request, columns, self.sort),
                 "page_query": query(request, page=None),
                 "here": query(request, sample=None),
             }
         return self.render(context)
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """One pattern over days: against some days before, and as a line."""
+
+    change: Change | None
+    points: tuple[Point, ...]  #: the days kept, oldest first
+    sparkline: Sequence[str]
+
+    @classmethod
+    def of(cls, report: Report, stats: PatternStats) -> Growth:
+        points = growth.history(report.alias, stats.pattern)
+        return cls(growth.changes(report).get(stats.pattern), points, _line(points))
+
+
+def _line(points: Sequence[Point]) -> Sequence[str]:
+    """Bytes by day (keys where they are not measured), with gaps for the days that nobody looked."""
+    if len(points) < 2:
+        return ()
+    amounts = {point.day: point.size or point.keys for point in points}
+    most = max(amounts.values()) or 1
+    days = (points[-1].day - points[0].day).days + 1
+    found = [amounts.get(points[0].day + timedelta(days=i)) for i in range(days)]
+    return sparkline(tuple(None if amount is None else amount / most for amount in found))
 
 
 class Pattern(CensusPage):
@@ -100,7 +138,10 @@ class Pattern(CensusPage):
         report = self.report()
         candidates = (*report.patterns, report.other) if report else ()
         stats = next((stats for stats in candidates if stats and stats.template == wanted), None)
-        return self.render({**self.about(report), "stats": stats, "template_token": template})
+        context: dict[str, Any] = {**self.about(report), "stats": stats, "template_token": template}
+        if report and stats and stats is not report.other:
+            context["growth"] = Growth.of(report, stats)
+        return self.render(context)
 
 
 class PatternsExport(PatternTable):
@@ -116,12 +157,15 @@ class PatternsExport(PatternTable):
             return self.render(self.about(None))
         name = f"patterns-{alias}-{'complete' if report.complete else 'sampled'}.{kind}"
         if kind == "csv":
-            return csv_response(name, CSV_HEADER, csv_rows(self.cache, report, self.chosen(report)))
+            return csv_response(name, CSV_HEADER, csv_rows(self.cache, report, self.rows(report)))
         return download("application/json", name, self.as_json(report))
+
+    def rows(self, report: Report) -> list[PatternStats]:
+        return self.chosen(report, growth.changes(report) if self.sort.endswith("growth") else {})
 
     def as_json(self, report: Report) -> str:
         """As ``cache_report --json`` writes it, with the rows of the page."""
-        shown = replace(report, patterns=tuple(self.chosen(report)))
+        shown = replace(report, patterns=tuple(self.rows(report)))
         return json.dumps(public.as_json(shown, lambda raw: name_of(self.cache, raw).text), indent=1)
 
 

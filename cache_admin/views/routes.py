@@ -12,6 +12,7 @@ from cache_admin.views.invalidate import Invalidate, InvalidateConfirm, Invalida
 from cache_admin.views.key import Key, KeyChange
 from cache_admin.views.keys import Keys
 from cache_admin.views.large_keys import LargeKeys
+from cache_admin.views.leftovers import Leftovers, ValuesStart
 from cache_admin.views.levels import Levels
 from cache_admin.views.meaning import Meaning, MeaningConfirm, MeaningPreview, MeaningStarted
 from cache_admin.views.operation import OperationCancel, OperationPage, OperationProgress, OperationResume
@@ -41,6 +42,8 @@ ROUTES: list[tuple[str, type[CacheView], str]] = [
     ("alias/<cache_alias:alias>/census/", CensusStart, "census_start"),
     ("alias/<cache_alias:alias>/large-keys/", LargeKeys, "large_keys"),
     ("alias/<cache_alias:alias>/forecast/", Forecast, "forecast"),
+    ("alias/<cache_alias:alias>/leftovers/", Leftovers, "leftovers"),
+    ("alias/<cache_alias:alias>/leftovers/values/", ValuesStart, "values_start"),
     ("alias/<cache_alias:alias>/keys/", Keys, "keys"),
     ("alias/<cache_alias:alias>/keys/<str:token>/", Key, "key"),
     ("alias/<cache_alias:alias>/keys/<str:token>/change/", KeyChange, "key_change"),

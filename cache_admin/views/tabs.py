@@ -16,6 +16,7 @@ TABS: tuple[tuple[str, object, str, bool], ...] = (
     ("keys", _("Keys"), "view_cache", True),
     ("large_keys", _("Large keys"), "view_cache", True),
     ("forecast", _("Expiry"), "view_cache", True),
+    ("leftovers", _("Leftovers"), "view_cache", True),
     ("invalidate", _("Invalidate"), "invalidate", True),
     ("warmers", _("Warmers"), "run_warmers", False),
     ("rules", _("Rules"), "view_cache", False),

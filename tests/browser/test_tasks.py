@@ -11,6 +11,7 @@ from django.core.cache import caches
 from django.utils import timezone
 
 from cache_admin.models import Operation
+from cache_admin.operations import runner, values
 from tests.browser.conftest import Operator
 
 pytestmark = pytest.mark.browser
@@ -118,3 +119,26 @@ def test_task_12_will_much_of_the_cache_expire_in_one_minute(operator: Operator,
     operator.click("Minute by minute")
     operator.sees("Expire it over 10 minutes instead")
     operator.page.locator("#ca-chart-forecast canvas").wait_for()
+
+
+def test_task_11_which_keys_can_nobody_read_which_never_expire_which_are_nobodys(
+    operator: Operator, shop: redis.Redis
+) -> None:
+    # A deploy took a class away and raised the version; before it somebody wrote past the serializer.
+    caches["default"].set_many({f"basket:{i}": i for i in range(40)}, 3600)
+    for i in range(40):
+        shop.set(f"shop:1:basket:{i}", b"\x80\x02cold_shop.models\nBasket\n)\x81.", ex=3600)
+    caches["default"].set_many({f"menu:{i}": i for i in range(25)}, 3600, version=0)
+    runner.run(runner.begin(values.plan("default"), None, username="terminal: cron")[0])
+    operator.click("Caches")
+    row = operator.page.locator(".ca-row", has=operator.page.get_by_role("link", name="default", exact=True))
+    operator.click_on(row.get_by_role("link", name="Leftovers"))
+    operator.sees("needs old_shop.models.Basket, and there is no such module")
+    page = operator.page.locator("main").inner_text()
+    assert "20 of 20" in page
+    assert "version 0 of this alias" in page
+    assert "user:*:profile" in page[page.index("Never expire") :]
+    assert "basket:*" in page[page.index("Of no known writer") : page.index("Never expire")]
+    assert operator.clicks <= 2
+    operator.click("Look at values", role="button")
+    operator.sees("looked into some of each pattern")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -13,10 +13,11 @@ from django.utils.translation import gettext as _
 from cache_admin import conf
 from cache_admin.adapters import adapter
 from cache_admin.exceptions import Unavailable
-from cache_admin.keyspace import census, public, reports
+from cache_admin.keyspace import census, public, reports, unreadable
 from cache_admin.keyspace.report import Estimate, PatternStats, Report
 from cache_admin.management import terminal
 from cache_admin.operations import census as operation_census
+from cache_admin.operations import values as operation_values
 from cache_admin.operations import words
 from cache_admin.views.naming import name_of
 
@@ -26,7 +27,11 @@ owners), keys, bytes, started, seconds, measured, patterns, other (beyond the li
 are not this alias's), large_keys, notes. A pattern has pattern, keys, bytes, no_expiry (keys that never expire), their
 shares (keys_share, bytes_share, no_expiry_share: 0 to 1), mean_bytes, largest_bytes, largest_key, ttl, types,
 examples, family, title, protected, exact. Where a figure is estimated, NAME_low and NAME_high are its 95 % interval.
-A large key has key, bytes, pattern, family, type, expires, ttl (seconds). Key names that are secrets are masked."""
+A large key has key, bytes, pattern, family, type, expires, ttl (seconds). Key names that are secrets are masked.
+
+With --values --json: alias, complete, scanned, total, looked_at, unreadable, refused, serializer, compressor, django,
+python, started, seconds, patterns: those with any fault, as pattern, keys, looked_at, unreadable, faults (code,
+detail, text, fatal, values, example)."""
 
 
 class Command(BaseCommand):
@@ -42,18 +47,24 @@ class Command(BaseCommand):
         parser.add_argument("--alias", default="default", help="key of CACHES (default: %(default)s)")
         parser.add_argument("--full", action="store_true", help="look at every key, gently; stored for the admin too")
         parser.add_argument("--fast", action="store_true", help="as --full, without pauses for the server")
+        parser.add_argument(
+            "--values", action="store_true", help="look at some values instead: which can nobody read any more?"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
         alias: str = options["alias"]
         with terminal.spoken_errors():
+            if options["values"]:
+                self.values(alias, fast=options["fast"], as_json=options["json"])
+                return
             cache = adapter(alias)
             if options["full"] or options["fast"]:
                 report = self.scan(alias, fast=options["fast"])
             else:
                 report = census.sample(cache, conf.current().SAMPLE_MILLISECONDS)
             if options["json"]:
-                content = public.as_json(report, lambda raw: name_of(cache, raw).text)
+                content = public.as_json(report, _namer(alias))
                 self.stdout.write(json.dumps(content, ensure_ascii=False))
             else:
                 self.tell(report)
@@ -65,6 +76,25 @@ class Command(BaseCommand):
         if report is None:
             raise Unavailable(_("The scan is over, but its report cannot be read back from the database."))
         return report
+
+    def values(self, alias: str, *, fast: bool, as_json: bool) -> None:
+        terminal.check(terminal.run(operation_values.plan(alias, fast=fast), "", self.stderr))
+        look = unreadable.latest(alias)
+        if look is None:
+            raise Unavailable(_("The look is over, but its report cannot be read back from the database."))
+        if as_json:
+            self.stdout.write(json.dumps(operation_values.as_json(look, _namer(alias)), ensure_ascii=False))
+            return
+        words_of = {"number": words.number(look.looked_at), "unreadable": words.number(look.unreadable)}
+        self.stdout.write(f"{alias}: " + _("%(unreadable)s of %(number)s values cannot be read") % words_of)
+        rows = [
+            (pattern.pattern, f"{pattern.unreadable}/{pattern.looked_at}", text)
+            for pattern in look.patterns
+            for text in (operation_values.sentence_of(look, trouble) for trouble in pattern.troubles)
+        ]
+        widths = [max(len(row[i]) for row in rows) for i in range(2)] if rows else []
+        for pattern, share, text in rows:
+            self.stdout.write(f"{pattern.ljust(widths[0])}  {share.rjust(widths[1])}  {text}")
 
     def tell(self, report: Report) -> None:
         share = _("all %(total)s") if report.complete else _("sampled %(scanned)s of %(total)s")
@@ -94,6 +124,12 @@ class Command(BaseCommand):
             first, *rest = row
             cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))]
             self.stdout.write("  ".join(cells).rstrip())
+
+
+def _namer(alias: str) -> Callable[[bytes], str]:
+    """Raw keys as text, masked where they are secrets."""
+    cache = adapter(alias)
+    return lambda raw: name_of(cache, raw).text
 
 
 def _keys(figure: Estimate) -> str:
