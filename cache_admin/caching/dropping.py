@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from inspect import isawaitable
 from itertools import chain
 
+from asgiref.sync import async_to_sync
 from django.core.cache import caches
 
 from cache_admin.bookkeeping import unwatched
@@ -93,9 +95,15 @@ def _calling(rule: Rule, collected: Collected, using: str) -> Step:
         instances = tuple(one for one in collected.instances.values() if one is not None)
         changes = Changes(rule.model, using, tuple(collected.instances), instances)
         result = rule.callback(changes) if rule.callback else 0
+        if isawaitable(result):
+            result = async_to_sync(_awaited)(result)
         return {rule: result if isinstance(result, int) else 0}
 
     return call
+
+
+async def _awaited(result: Awaitable[object]) -> object:
+    return await result
 
 
 def _acting(act: Callable[[str, Wanted], dict[Rule, int]], alias: str, wanted: Wanted) -> Step:

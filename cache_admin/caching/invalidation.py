@@ -67,6 +67,7 @@ def invalidates(
 
     def register(function: C) -> C:
         drop = getattr(function, "invalidate", None)
+        # That of a cached coroutine function is awaited, as any callback that is one.
         callback: Callback = (lambda changes: drop()) if drop else function
         name = f"{function.__module__}.{getattr(function, '__qualname__', repr(function))}"
         for model in models:
@@ -102,7 +103,7 @@ class CacheInvalidator:
     ) -> Rule:
         """What becomes stale when an instance of ``model``, of a subclass or proxy of it, or of a parent changes.
 
-        ``rule`` is a function that gets :class:`Changes`, or patterns. Texts are filled from the instance
+        ``rule`` is a function, sync or async, of :class:`Changes`, or patterns. Texts are filled from the instance
         (``"product:{pk}"``, ``"category:{category_id}"``; ``"{category.slug}"`` may cost a query). Tags and keys cost
         the same whatever the size of the cache; patterns cost one scan of all keys per commit, which is logged.
         ``urls`` are purged from the registered proxies, and so are the tags, as surrogate keys.

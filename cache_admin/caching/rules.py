@@ -32,7 +32,7 @@ class Changes:
     instances: tuple[Model, ...]
 
 
-#: Called once after commit. A number that it returns counts as dropped.
+#: Called once after commit; awaited if it is a coroutine function. A number that it returns counts as dropped.
 Callback = Callable[[Changes], object]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -22,10 +22,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Warmer:
     """One way to fill a cache.
 
-    ``function`` takes nothing and yields or returns ``(key, value)`` pairs, which are written in batches and live for
-    ``timeout`` seconds; or it fills the cache by itself, by calling cached functions, say, and returns how many values
-    that were, or nothing. ``patterns`` are globs of the user keys it fills. ``limit`` is the most seconds of one run;
-    ``every`` how many may pass between two.
+    ``function``, sync or async, takes nothing and yields or returns ``(key, value)`` pairs, which are written in
+    batches and live for ``timeout`` seconds; or it fills the cache by itself, by calling cached functions, say, and
+    returns how many values that were, or nothing. ``patterns`` are globs of the user keys it fills. ``limit`` is the
+    most seconds of one run; ``every`` how many may pass between two.
     """
 
     name: str
@@ -41,6 +41,8 @@ class Warmer:
     def pairs(self) -> Iterable[tuple[str, Any]] | int:
         """Calls the function: the pairs to write, or the number of values that it wrote itself."""
         found = async_to_sync(self.function)() if iscoroutinefunction(self.function) else self.function()
+        if inspect.isasyncgen(found):
+            return async_to_sync(_all)(found)
         if found is None:
             return 0
         if isinstance(found, int):
@@ -52,12 +54,14 @@ class Warmer:
     def yields(self) -> bool:
         """Whether its function is a generator, which stores nothing by itself. Of any other that is not known before it
         has run."""
-        return inspect.isgeneratorfunction(inspect.unwrap(self.function))
+        function = inspect.unwrap(self.function)
+        return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
     def fresh(self, key: str, call: str = "") -> Any:
         """The value that a generator would yield for a user key now; nothing is stored. ``LookupError`` in words where
         it yields none such."""
-        for name, value in self.function():
+        found = self.pairs()
+        for name, value in () if isinstance(found, int) else found:
             if name == key:
                 return value
         raise LookupError(_("The warmer %(name)s no longer makes this key.") % {"name": self.name})
@@ -105,6 +109,10 @@ def chosen(names: Sequence[str] = (), *, group: str = "", critical: bool = False
         known = ", ".join(sorted({one.group for one in warmers if one.group})) or "none"
         raise LookupError(f"No warmers in group {group!r}; known: {known}.")
     return tuple(one for one in found if (not group or one.group == group) and (not critical or one.critical))
+
+
+async def _all(pairs: AsyncIterator[Any]) -> list[tuple[str, Any]]:
+    return [pair async for pair in pairs]
 
 
 def _place(function: Callable[..., Any]) -> tuple[str, str]:

@@ -285,6 +285,31 @@ def test_what_was_computed_before_a_change_is_not_kept_after_it(register, kind: 
     assert not caches[kind].has_key(f"price:{product.pk}:lock")
 
 
+def test_coroutine_functions_are_awaited_after_the_commit(register, cache, caplog):
+    told = []
+
+    async def note(changes: Changes) -> int:
+        await asyncio.sleep(0)
+        told.extend(changes.pks)
+        return 7
+
+    rule = register(Product, note)
+
+    @cache_result(60)
+    async def count() -> int:
+        return await Product.objects.acount()
+
+    invalidates(Product)(count)
+    assert asyncio.run(count()) == 0
+    product = Product.objects.create(name="a")
+    assert (told, figures(rule).dropped) == ([product.pk], 7)
+    assert asyncio.run(count()) == 1
+    asyncio.run(product.adelete())
+    assert len(told) == 2
+    assert asyncio.run(count()) == 0
+    assert caplog.text == ""
+
+
 def test_async_code_fires_after_the_commit_once(seen):
     async def write() -> None:
         product = await Product.objects.acreate(name="a")

@@ -86,6 +86,17 @@ def test_a_coroutine_function_is_a_warmer(make):
     assert run(make(fill))[0].written == 1
 
 
+def test_an_async_generator_is_a_warmer(make):
+    async def pairs() -> Any:
+        for number in range(3):
+            yield f"a:{number}", number
+
+    one = make(pairs)
+    assert run(one)[0].written == 3
+    assert caches["default"].get("a:2") == 2
+    assert (one.yields, one.fresh("a:1")) == (True, 1)
+
+
 def test_one_that_raises_is_counted_named_and_stops_nothing(make, caplog):
     def broken() -> Iterator[tuple[str, int]]:
         yield from ((f"k{n}", n) for n in range(BATCH))
