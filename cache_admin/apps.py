@@ -1,7 +1,9 @@
 """Start-up: register the system checks, discover ``<app>/caching.py``, listen for cached querysets, count what caches
-are asked, sample their servers; nothing else."""
+are asked, sample their servers, and once a day what fills them; nothing else."""
 
 from __future__ import annotations
+
+import time
 
 from django.apps import AppConfig
 from django.core import checks as django_checks
@@ -18,10 +20,11 @@ class CacheAdminConfig(AppConfig):
         from cache_admin import checks
         from cache_admin.caching.querysets import listen
         from cache_admin.caching.signals import computed
-        from cache_admin.monitoring import sampler, samples, ticker
+        from cache_admin.keyspace import daily
+        from cache_admin.monitoring import ticker
 
         django_checks.register(checks.check_all, "cache_admin")
         listen()
         autodiscover_modules("caching")
         computed.connect(ticker.computed, dispatch_uid="cache_admin.monitoring")
-        ticker.start(ticker.Job(samples.STEP, sampler.sample_all))
+        ticker.start(ticker.Job(daily.EVERY, daily.remember_one, due=time.monotonic() + daily.EVERY))
