@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import redis
 
@@ -78,8 +79,9 @@ def main() -> None:
         if theirs:
             print(f"gentle: ratio {taken / min(theirs):.2f} (target <= 1)")
         slow = [entry for entry in client.slowlog_get(10_000) if entry["client_name"] == b"cache-admin"]
+        names = Counter(entry["command"].split()[0].decode() for entry in slow)
         longest = max((entry["duration"] / 1000 for entry in slow), default=0.0)
-        print(f"commands of ours over 5 ms: {len(slow)}, the longest {longest:.1f} ms (target none)")
+        print(f"commands of ours over 5 ms: {len(slow)} {dict(names)}, the longest {longest:.1f} ms (target none)")
 
 
 def server_client(url: str) -> redis.Redis:
