@@ -200,11 +200,14 @@ class Deploy(models.Model):
     label = models.CharField(max_length=200)
     at = models.FloatField(db_index=True, help_text="Unix time, seconds.")
     username = models.CharField(max_length=200, blank=True, help_text="Who marked it; empty for the setting RELEASE.")
-    contents = models.JSONField(default=dict, help_text="By alias, then pattern: what was there at that moment.")
+    contents = models.JSONField(default=dict, help_text="By alias: what was there at that moment, see contents.py.")
+    verdicts = models.JSONField(
+        default=dict, help_text="Patterns by kind of verdict; written down when the next deploy is marked."
+    )
 
     class Meta:
         default_permissions = ()
-        ordering = ["-at"]
+        ordering = ["-at", "-pk"]
 
     def __str__(self) -> str:
         return self.label

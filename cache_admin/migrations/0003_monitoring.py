@@ -24,11 +24,20 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "contents",
-                    models.JSONField(default=dict, help_text="By alias, then pattern: what was there at that moment."),
+                    models.JSONField(
+                        default=dict, help_text="By alias: what was there at that moment, see contents.py."
+                    ),
+                ),
+                (
+                    "verdicts",
+                    models.JSONField(
+                        default=dict,
+                        help_text="Patterns by kind of verdict; written down when the next deploy is marked.",
+                    ),
                 ),
             ],
             options={
-                "ordering": ["-at"],
+                "ordering": ["-at", "-pk"],
                 "default_permissions": (),
             },
         ),

@@ -123,7 +123,7 @@ def _points(alias: str, first: int, last: int, step: int) -> list[Numbers]:
 
 def _patterns(points: Sequence[Numbers]) -> list[PatternUsage]:
     names = list(dict.fromkeys(pattern for point in points for pattern in point))
-    into = _wider([decoded(name) for name in names])
+    into = wider([decoded(name) for name in names])
     by_template: dict[bytes, list[list[int] | None]] = {}
     for name in names:
         template = decoded(name)
@@ -138,7 +138,7 @@ def _patterns(points: Sequence[Numbers]) -> list[PatternUsage]:
     return sorted(found, key=lambda one: (-one.total.lookups, -one.total.operations, one.template))
 
 
-def _wider(templates: Sequence[bytes]) -> dict[bytes, bytes]:
+def wider(templates: Sequence[bytes]) -> dict[bytes, bytes]:
     """Templates to the ones with a word-star that they are part of: one process may fold what another tells apart."""
     parts = {template: split(template) for template in templates}
     wide = [(template, *parts[template]) for template in templates if WORD in template]
