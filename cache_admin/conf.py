@@ -88,11 +88,14 @@ class Settings:
     #: Share of all operations that is counted, 0.001 to 1; the figures are scaled up and marked as estimates.
     RECORDING_SHARE: float = 1.0
     #: Whether the servers' own counters are read every 5 seconds, by one process of all; else only while somebody
-    #: looks, and by ``manage.py cache_sample``. With it goes one sample of each alias a day, for its growth.
+    #: looks, and by ``manage.py cache_sample``.
     SAMPLING: bool = True
     #: Whose responses tell of their cache operations in headers, with the middleware: ``"staff"``, ``"everyone"`` or
     #: ``"nobody"``, see ``docs/monitoring.md``.
     HEADERS_FOR: str = "staff"
+    #: The release that runs, e.g. a version or the id of a commit. The first process that serves another one than the
+    #: last deploy names marks a deploy, see ``docs/deploys.md``; "" marks none.
+    RELEASE: str = ""
 
 
 @lru_cache(maxsize=1)

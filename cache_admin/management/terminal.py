@@ -60,7 +60,7 @@ def spoken_errors() -> Iterator[None]:
 
 def run(plan: Plan, reason: str, stderr: OutputWrapper) -> Operation:
     """Runs a plan here and now, with a progress bar where ``stderr`` is a terminal. Ctrl-C ends it at its next step."""
-    operation, _created = runner.begin(plan, None, reason, username=_username())
+    operation, _created = runner.begin(plan, None, reason, username=username())
     bar = ProgressBar(stderr)
     with _interruptible() as interrupted:
 
@@ -124,7 +124,8 @@ def _interruptible() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def _username() -> str:
+def username() -> str:
+    """Who sits at the terminal."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):
