@@ -6,6 +6,7 @@ from cache_admin.views.base import CacheView
 from cache_admin.views.census import CensusStart
 from cache_admin.views.compare import KeyCompare
 from cache_admin.views.dashboard import Card, Dashboard
+from cache_admin.views.deploys import Deploys, DeploysExport
 from cache_admin.views.find import Find, FindIn
 from cache_admin.views.forecast import Forecast
 from cache_admin.views.invalidate import Invalidate, InvalidateConfirm, InvalidatePreview
@@ -51,6 +52,8 @@ ROUTES: list[tuple[str, type[CacheView], str]] = [
     ("alias/<cache_alias:alias>/invalidate/", Invalidate, "invalidate"),
     ("alias/<cache_alias:alias>/invalidate/preview/", InvalidatePreview, "invalidate_preview"),
     ("alias/<cache_alias:alias>/invalidate/confirm/", InvalidateConfirm, "invalidate_confirm"),
+    ("deploys/", Deploys, "deploys"),
+    ("deploys/export/<str:kind>/", DeploysExport, "deploys_export"),
     ("operations/", Operations, "operations"),
     ("operations/export/", OperationsExport, "operations_export"),
     ("operations/<uuid:pk>/", OperationPage, "operation"),

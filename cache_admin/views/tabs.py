@@ -21,6 +21,7 @@ TABS: tuple[tuple[str, object, str, bool], ...] = (
     ("warmers", _("Warmers"), "run_warmers", False),
     ("rules", _("Rules"), "view_cache", False),
     ("operations", _("Operations"), "view_audit", False),
+    ("deploys", _("Deploys"), "view_cache", False),
 )
 #: Tabs that are there only while this is true.
 WHEN: dict[str, Callable[[], object]] = {"rules": cache_invalidator.rules, "warmers": warm.shown}

@@ -106,8 +106,7 @@ def store(rows: list[Counters], server: str = "s") -> None:
 
 
 def stored(server: str = "s") -> list[Counters]:
-    rows = ServerSample.objects.filter(server=server).order_by("at")
-    return [counters_of(row.at, row.run_id, row.reading) for row in rows]
+    return [counters_of(row) for row in ServerSample.objects.filter(server=server).order_by("at")]
 
 
 @pytest.mark.django_db
