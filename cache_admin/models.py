@@ -180,6 +180,19 @@ class Usage(models.Model):
         return f"{self.alias} {self.at} +{self.level}"
 
 
+class UsageTotal(models.Model):
+    """What the application asked of one alias since this row began, per pattern: sums that only grow."""
+
+    alias = models.CharField(max_length=100, unique=True)
+    totals = models.JSONField(default=dict, help_text="By pattern, see monitoring/totals.py.")
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.alias
+
+
 class Lease(models.Model):
     """What one process of all does, and until when it may: the others leave it alone meanwhile."""
 

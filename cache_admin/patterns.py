@@ -125,6 +125,20 @@ def matches(template: bytes, name: bytes) -> bool:
     return matcher(template)(name)
 
 
+def within(part: bytes, whole: bytes) -> bool:
+    """Whether all members of the template ``part`` are members of ``whole`` as well."""
+    if part == whole:
+        return True
+    separator, segments = split(part)
+    other, general = split(whole)
+    return (
+        WORD in whole
+        and separator == other
+        and len(segments) == len(general)
+        and all(one in (WORD, mine) for one, mine in zip(general, segments, strict=True))
+    )
+
+
 _STARS = re.compile(b"[\x00\x01]")
 
 

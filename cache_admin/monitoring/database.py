@@ -5,10 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import DatabaseError, InterfaceError, connections
+from django.db import DatabaseError, InterfaceError, ProgrammingError, connections, transaction
+from django.utils.translation import gettext as _
 
 #: What a database raises that is locked, away, or without our tables.
 REFUSALS = (DatabaseError, InterfaceError)
+
+
+@contextmanager
+def looking(using: str) -> Iterator[None]:
+    """For a look that may fail: it leaves a transaction around it whole.
+
+    It begins none of its own, which an SQLite of mode IMMEDIATE could not do while another process writes.
+    """
+    if not connections[using].in_atomic_block:
+        yield
+        return
+    with transaction.atomic(using):
+        yield
+
+
+def refused(error: Exception) -> str:
+    """Why the database gave nothing, in words that a sentence may end with."""
+    if isinstance(error, ProgrammingError) or str(error).startswith("no such "):
+        return _("its tables are missing: run manage.py migrate.")
+    return _("the database does not answer, or is locked.")
 
 
 @contextmanager

@@ -18,8 +18,8 @@ from typing import Any
 from django.db import DatabaseError, InterfaceError, router, transaction
 
 from cache_admin.models import Usage
-from cache_admin.monitoring import leases
-from cache_admin.monitoring.stampedes import meet
+from cache_admin.monitoring import leases, totals
+from cache_admin.monitoring.stampedes import met
 from cache_admin.monitoring.usage import OTHER, encoded
 
 logger = logging.getLogger(__name__)
@@ -99,14 +99,22 @@ def _minutes(now: float) -> bool:
         if not rows:
             return False
         groups: defaultdict[tuple[str, int], list[Usage]] = defaultdict(list)
+        told: defaultdict[str, list[Numbers]] = defaultdict(list)
         for row in rows:
             groups[row.alias, row.at - row.at % MINUTE].append(row)
+            told[row.alias].append(row.counts)
         for (alias, at), members in groups.items():
             place: Any = {"level": MINUTE, "alias": alias, "at": at, "source": ""}
             before = Usage.objects.filter(**place).first()
             counts = summed([*([before.counts] if before else []), *(row.counts for row in members)])
-            meet(counts, [(row.source.partition("#")[0], row.rebuilds) for row in members if row.rebuilds])
+            wasted = met([(row.source.partition("#")[0], row.rebuilds) for row in members if row.rebuilds])
+            wasted = {pattern: numbers for pattern, numbers in wasted.items() if pattern in counts}
+            for pattern, numbers in wasted.items():
+                add(counts, pattern, numbers)
+            told[alias].append(wasted)
             Usage.objects.update_or_create(**place, defaults={"counts": counts})
+        for alias in sorted(told):
+            totals.grow(alias, told[alias], now)
         deleted, _by_model = Usage.objects.filter(pk__in=[row.pk for row in rows]).delete()
         if deleted != len(rows):
             raise _Raced

@@ -33,20 +33,20 @@ def rebuild(template: bytes, name: bytes, start: float, stop: float) -> Rebuild:
     return Rebuild(encoded(template), digest, round(start, 3), round(stop, 3))
 
 
-def meet(counts: dict[str, list[int]], told: Iterable[tuple[str, Sequence[Sequence[object]]]]) -> None:
-    """Adds to the stored ``counts`` the duplicates among what processes (by name) told of their rebuilds."""
+def met(told: Iterable[tuple[str, Sequence[Sequence[object]]]]) -> dict[str, list[int]]:
+    """The duplicates among what processes (by name) told of their rebuilds, as stored counts by pattern."""
     by_key: defaultdict[tuple[str, str], list[tuple[float, float, str]]] = defaultdict(list)
     for process, rebuilds in told:
         for one in rebuilds:
             pattern, key, start, stop = Rebuild(*one)  # type: ignore[arg-type]
             by_key[pattern, key].append((start, stop, process))
+    found: dict[str, list[int]] = {}
     for (pattern, _key), runs in by_key.items():
-        numbers = counts.get(pattern)
-        if len(runs) > 1 and numbers is not None:
-            wasted = list(_later(sorted(runs)))
-            numbers.extend([0] * (len(NAMES) - len(numbers)))
+        if wasted := list(_later(sorted(runs))):
+            numbers = found.setdefault(pattern, [0] * len(NAMES))
             numbers[_DUPLICATES] += len(wasted)
             numbers[_MICROS] += round(sum(wasted) * 1e6)
+    return found
 
 
 def _later(runs: Sequence[tuple[float, float, str]]) -> Iterable[float]:
