@@ -14,8 +14,10 @@ from django.core.management.base import OutputWrapper
 from django.db import connection
 from embedded import Server, running
 
+from cache_admin.adapters import servers
 from cache_admin.management import terminal
-from cache_admin.models import CensusReport, Operation
+from cache_admin.models import CensusReport, Operation, Probes
+from cache_admin.monitoring import sampler
 from cache_admin.operations import census, driving, runner
 
 pytestmark = pytest.mark.django_db
@@ -332,3 +334,10 @@ def test_a_look_at_values_is_told_to_scripts_and_people(raw: redis.Redis) -> Non
     assert "20 of 20 values cannot be read" in spoken
     assert "basket:*  20/20  needs old_shop.models.Basket, and there is no such module" in spoken
     assert code("cache_report", "--values", "--alias", "locmem") == 1
+
+
+def test_the_looks_of_a_command_are_written_down(shop: redis.Redis) -> None:
+    servers.forget()
+    sampler.forget()
+    run("cache_report", "--fast")
+    assert Probes.objects.get().hits > 100

@@ -127,10 +127,16 @@ def sample_all() -> Sampling:
     return Sampling(tuple(taken), tuple(left))
 
 
-def give_up() -> None:
-    """Tells the other processes how often this one looked at keys, and lets them sample; for one that ends."""
+def tell_looks() -> None:
+    """Writes down how often this process looked at keys, for those that sample; for one that ends."""
     for server, adapter, node in _servers():
         _store.probed(server, *adapter.probed(node))
+
+
+def give_up() -> None:
+    """Lets other processes sample at once; for one that ends."""
+    tell_looks()
+    for server, _adapter, _node in _servers():
         leases.release(_lease(server))
 
 
