@@ -1,8 +1,9 @@
 """Start-up: register the system checks, discover ``<app>/caching.py``, listen for cached querysets, count what caches
-are asked, sample their servers, mark the release that runs; nothing else."""
+are asked, sample their servers, and once a day what fills them, mark the release that runs; nothing else."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from django.apps import AppConfig
@@ -23,13 +24,17 @@ class CacheAdminConfig(AppConfig):
         from cache_admin import checks, conf
         from cache_admin.caching.querysets import listen
         from cache_admin.caching.signals import computed
+        from cache_admin.keyspace import daily
         from cache_admin.monitoring import ticker
 
         django_checks.register(checks.check_all, "cache_admin")
         listen()
         autodiscover_modules("caching")
         computed.connect(ticker.computed, dispatch_uid="cache_admin.monitoring")
-        ticker.start(*([_watch_release()] if conf.current().RELEASE else []))
+        jobs = [ticker.Job(daily.EVERY, daily.remember_one, due=time.monotonic() + daily.EVERY)]
+        if conf.current().RELEASE:
+            jobs.append(_watch_release())
+        ticker.start(*jobs)
 
 
 def _watch_release() -> Job:

@@ -88,7 +88,7 @@ class Settings:
     #: Share of all operations that is counted, 0.001 to 1; the figures are scaled up and marked as estimates.
     RECORDING_SHARE: float = 1.0
     #: Whether the servers' own counters are read every 5 seconds, by one process of all; else only while somebody
-    #: looks, and by ``manage.py cache_sample``.
+    #: looks, and by ``manage.py cache_sample``. With it goes one sample of each alias a day, for its growth.
     SAMPLING: bool = True
     #: Whose responses tell of their cache operations in headers, with the middleware: ``"staff"``, ``"everyone"`` or
     #: ``"nobody"``, see ``docs/monitoring.md``.

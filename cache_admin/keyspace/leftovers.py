@@ -17,8 +17,8 @@ from cache_admin.keyspace import estimates
 from cache_admin.keyspace.coverage import typical
 from cache_admin.keyspace.report import Estimate, ForeignStats, PatternStats, Report
 
-#: Keys that the library writes without registering an owner: stamps of tags, and kept parts of pages.
-_LIBRARY = (f"{TAGS}:*", "include:*")
+#: Keys that the library writes without registering an owner: stamps of tags, notes of warmers, kept parts of pages.
+_LIBRARY = (f"{TAGS}:*", "cache_warm:*", "include:*", "value:*")
 
 
 @dataclass(frozen=True, slots=True)

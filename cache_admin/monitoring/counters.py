@@ -67,10 +67,11 @@ def epoch_ends(before: Counters, after: Counters) -> bool:
     return (
         before.run_id != after.run_id
         or after.jumped
-        or any(
-            _rise(getattr(before, name), getattr(after, name)) < 0
-            for name in ("hits", "misses", "commands", "evicted", "expired")
-        )
+        or _rise(before.commands, after.commands) < 0
+        or _rise(before.hits, after.hits) < 0
+        or _rise(before.misses, after.misses) < 0
+        or _rise(before.evicted, after.evicted) < 0
+        or _rise(before.expired, after.expired) < 0
     )
 
 

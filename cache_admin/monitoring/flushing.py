@@ -59,8 +59,8 @@ class Flusher:
                 return False
             try:
                 Usage.objects.bulk_create(self._rows(now))
-            except (DatabaseError, InterfaceError):
-                logger.warning("Counts of the caches could not be written; trying again later.", exc_info=True)
+            except (DatabaseError, InterfaceError) as error:
+                logger.warning("Counts of the caches could not be written (%s); trying again later.", error)
                 self._again = time.monotonic() + PAUSE
                 return False
         self._kept, self._rebuilds, self._since = {}, {}, now

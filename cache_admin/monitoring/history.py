@@ -66,25 +66,17 @@ def series(reading: Reading, span: Span = SHORTEST) -> History:
     start = stop - span.seconds
     if reading.history_off:
         return fold([], start, stop, span, note=reading.history_off)
+    stored: dict[str, list[Counters]] = {node.server: [] for node in reading.nodes}
     wanted = ServerSample.objects.filter(
-        server__in=[node.server for node in reading.nodes],
-        slot__gte=slot_of(start - span.longest_gap),
-        slot__lte=slot_of(stop),
+        server__in=stored, slot__gte=slot_of(start - span.longest_gap), slot__lte=slot_of(stop)
     )
     try:
         with transaction.atomic():
-            stored = list(wanted.order_by("at"))
+            for server, *said in wanted.order_by("at").values_list("server", "at", "run_id", "reading"):
+                stored[server].append(counters_of(*said))
     except REFUSALS:
         return fold([], start, stop, span, note=_("History is off: the database is locked, or its tables are missing."))
-    return fold(
-        [
-            (node.node.primary, [counters_of(sample) for sample in stored if sample.server == node.server])
-            for node in reading.nodes
-        ],
-        start,
-        stop,
-        span,
-    )
+    return fold([(node.node.primary, stored[node.server]) for node in reading.nodes], start, stop, span)
 
 
 class _Cell:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, fields
+from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, TypeVar
 
 from django.db import IntegrityError, router, transaction
@@ -32,7 +32,6 @@ SILENT = 0  #: slot and step of the row that tells of a silence
 SAY_AGAIN = 3_600.0
 
 T = TypeVar("T")
-_COUNTERS = ("commands", "evicted", "expired", "memory")
 _NOT_STORED = frozenset({"node", "keys"})
 _KNOWN = frozenset(field.name for field in fields(ServerInfo)) - _NOT_STORED
 
@@ -55,8 +54,7 @@ class Store:
         """
 
         def write() -> None:
-            document = {name: value for name, value in asdict(info).items() if name in _KNOWN}
-            document |= {"probes": _probes(server), "jumped": jumped}
+            document = _document(info) | {"probes": _probes(server), "jumped": jumped}
             slot = slot_of(info.at)
             ServerSample.objects.filter(server=server, slot=slot).delete()
             ServerSample.objects.create(server=server, slot=slot, at=info.at, run_id=info.run_id, reading=document)
@@ -136,35 +134,40 @@ def slot_of(at: float) -> int:
     return int(at // STEP)
 
 
+def _document(info: ServerInfo) -> dict[str, Any]:
+    """What is stored of a reading, short, for thousands of them are read for one chart: no unknown field, no names of
+    percentiles."""
+    known = {name: getattr(info, name) for name in _KNOWN}
+    known["latencies"] = [[one.command, one.p50, one.p99, one.p999] for one in info.latencies]
+    known["keyspace"] = dict(info.keyspace)
+    return {name: value for name, value in known.items() if value is not None}
+
+
 def info_of(sample: ServerSample, node: Node, database: str) -> ServerInfo:
     """A stored reading as the one it was, with the keys of ``database``. Fields that another version of this package
     added or left out are at their defaults."""
     known: dict[str, Any] = {name: value for name, value in sample.reading.items() if name in _KNOWN}
-    names = {field.name for field in fields(Latency)}
-    latencies: Iterable[dict[str, Any]] = known.pop("latencies", ())
-    found = tuple(Latency(**{name: v for name, v in one.items() if name in names}) for one in latencies)
+    found = tuple([Latency(*one[:4]) for one in known.pop("latencies", ())])
     keys = known.get("keyspace", {}).get(database, 0)
     return ServerInfo(node=node, keys=keys, latencies=found, **known)
 
 
-def counters_of(sample: ServerSample) -> Counters:
+def counters_of(at: float, run_id: str, reading: dict[str, Any]) -> Counters:
     """The counters of a stored reading as the server keeps them, with the looks of all processes of the dashboard."""
-    said = sample.reading
-    probes = said.get("probes", (0, 0))
+    get = reading.get
+    hits, misses = get("hits"), get("misses")
+    probes = get("probes", (0, 0))
     return Counters(
-        at=sample.at,
-        run_id=sample.run_id,
-        jumped=said.get("jumped", False),
-        hits=_whole(said, "hits"),
-        misses=_whole(said, "misses"),
-        probed_hits=probes[0],
-        probed_misses=probes[1],
-        **{name: said.get(name) for name in _COUNTERS},
+        at,
+        run_id,
+        get("jumped", False),
+        # The looks of the process that took the reading were taken off.
+        None if hits is None else hits + get("probed_hits", 0),
+        None if misses is None else misses + get("probed_misses", 0),
+        get("commands"),
+        get("evicted"),
+        get("expired"),
+        get("memory"),
+        probes[0],
+        probes[1],
     )
-
-
-def _whole(said: dict[str, Any], name: str) -> int | None:
-    """A counter with the looks of the process that took the reading, which were taken off."""
-    count: int | None = said.get(name)
-    taken: int = said.get(f"probed_{name}", 0)
-    return None if count is None else count + taken

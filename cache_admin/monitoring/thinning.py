@@ -68,18 +68,17 @@ def _thin_server(server: str, due: models.QuerySet[ServerSample], coarser: int) 
     known = ServerSample.objects.filter(server=server, slot__gt=SILENT)
     earlier = known.filter(at__lt=rows[0].at).order_by("-at").first()
     later = known.filter(at__gt=rows[-1].at).order_by("at").first()
-    stays = set(
-        staying(
-            [counters_of(row) for row in rows],
-            coarser,
-            earlier=counters_of(earlier) if earlier else None,
-            later=counters_of(later) if later else None,
-        )
-    )
+    counters = [_counters(row) for row in rows]
+    around = [_counters(row) if row else None for row in (earlier, later)]
+    stays = set(staying(counters, coarser, earlier=around[0], later=around[1]))
     kept = [row.pk for place, row in enumerate(rows) if place in stays]
     with transaction.atomic(router.db_for_write(ServerSample)):
         ServerSample.objects.filter(pk__in=kept).update(step=coarser)
         return ServerSample.objects.filter(pk__in=[row.pk for row in rows if row.pk not in set(kept)]).delete()[0]
+
+
+def _counters(row: ServerSample) -> Counters:
+    return counters_of(row.at, row.run_id, row.reading)
 
 
 def staying(

@@ -146,10 +146,14 @@
 
   /* What went wrong with a request is said once, at the top; the part keeps what it showed. */
   const notice = document.getElementById("ca-notice");
-  const warn = (text) => { if (notice) { notice.textContent = text; notice.hidden = !text; } };
+  let failed = null; // who was refused; the notice stays until that one has an answer, whatever the others get
+  const warn = (text, by = null) => {
+    failed = by;
+    if (notice) { notice.textContent = text; notice.hidden = !text; }
+  };
   document.body.addEventListener("htmx:afterSwap", (event) => {
     updated = Date.now();
-    warn("");
+    if (!failed?.isConnected || failed === event.detail.requestConfig?.elt) warn("");
     restore(event.detail.target);
     drawAll(event.detail.target);
     say();
@@ -157,7 +161,7 @@
   document.body.addEventListener("htmx:responseError", (event) => {
     const { status, responseText } = event.detail.xhr;
     const reason = new DOMParser().parseFromString(responseText, "text/html").querySelector(".ca-error");
-    warn(reason ? reason.textContent : root.dataset[status === 403 ? "forbidden" : "failed"] || "");
+    warn(reason ? reason.textContent : root.dataset[status === 403 ? "forbidden" : "failed"] || "", event.detail.requestConfig?.elt);
   });
   document.body.addEventListener("htmx:sendError", () => warn(root.dataset.offline || ""));
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
+from datetime import timedelta
 
 import pytest
 import redis
 from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
+from django.core.cache import caches
+from django.utils import timezone
 from embedded import Server
 from playwright.sync_api import expect
 
+from cache_admin.models import Operation
+from cache_admin.operations import runner
+from cache_admin.operations.purge import plan
+from cache_admin.operations.targets import Target
 from tests.browser.conftest import Operator
 
 pytestmark = pytest.mark.browser
@@ -35,6 +42,39 @@ def test_page_stays_usable_while_the_server_is_silent_and_recovers(
     finally:
         os.kill(server.process.pid, signal.SIGCONT)
     expect(operator.page.locator("main")).not_to_contain_text("not answering", timeout=15_000)
+
+
+def test_page_says_that_the_server_was_killed_and_goes_on_when_it_is_back(
+    operator: Operator, shop: redis.Redis, server: Server
+) -> None:
+    operator.page.goto(f"{operator.base}{HOME}alias/default/")
+    memory = operator.page.locator("#ca-card-memory")
+    expect(memory).to_contain_text("B", timeout=10_000)
+    top = operator.page.locator(".ca-tabs").bounding_box()
+    server.kill()
+    try:
+        expect(memory).to_contain_text("refused connection", timeout=10_000)
+        expect(operator.page.locator(".ca-headline")).to_contain_text("refused connection", timeout=10_000)
+        assert operator.page.locator(".ca-tabs").bounding_box() == top, "nothing jumps"
+    finally:
+        server.start()
+    expect(memory).not_to_contain_text("refused connection", timeout=15_000)
+    expect(operator.page.locator("#ca-card-server")).to_contain_text("began cold", timeout=15_000)
+    caches["default"].set("product:1", 1)
+    operator.page.goto(f"{operator.base}{HOME}alias/default/keys/?q=product")
+    operator.sees("product:1")
+
+
+def test_an_operation_whose_process_was_killed_goes_on_under_its_page(
+    operator: Operator, shop: redis.Redis, staff: User
+) -> None:
+    row, _ = runner.begin(plan("default", [Target.glob("product:*")], staff), staff)
+    operator.page.goto(f"{operator.base}{HOME}operations/{row.pk}/")
+    operator.sees("Running")
+    assert shop.dbsize() == 232, "nobody takes over before the lease has run out"
+    Operation.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    operator.sees("150 keys deleted")
+    assert shop.dbsize() == 82
 
 
 def test_a_permission_taken_away_is_told_and_the_page_keeps_what_it_shows(

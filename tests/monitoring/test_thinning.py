@@ -106,7 +106,8 @@ def store(rows: list[Counters], server: str = "s") -> None:
 
 
 def stored(server: str = "s") -> list[Counters]:
-    return [counters_of(row) for row in ServerSample.objects.filter(server=server).order_by("at")]
+    rows = ServerSample.objects.filter(server=server).order_by("at")
+    return [counters_of(row.at, row.run_id, row.reading) for row in rows]
 
 
 @pytest.mark.django_db

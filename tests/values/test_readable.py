@@ -24,8 +24,8 @@ from cache_admin.values.parts import Name
 from cache_admin.values.readable import FATAL, Fault, faults, sentence
 
 PICKLE = Storage("pickle")
-#: Libraries that open compressed values; ours, whatever a value names.
-OPENERS = {"zstandard", "lz4", "compression", "_zstd"}
+#: What opens compressed values and decodes old pickles' texts; the same modules, whatever a value names.
+OPENERS = {"zstandard", "lz4", "compression", "_zstd", "encodings"}
 
 
 class Basket:

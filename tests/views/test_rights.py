@@ -56,6 +56,8 @@ def test_the_documented_rights_are_enough_and_none_is_left_over(client: Client, 
         client.get(url("keys", "mine"), {"exact": "string"}),
         *(client.get(key_url(f"a:1:{kind}".encode(), "mine")) for kind in KEYS),
         client.post(url("census_start", "mine"), follow=True),
+        client.post(url("values_start", "mine"), follow=True),
+        *(client.get(url(name, "mine")) for name in ("forecast", "leftovers")),
     ]
     for verb in ("expire", "persist", "delete"):
         change = key_url(b"a:1:string", "mine", "key_change")
@@ -70,6 +72,21 @@ def test_the_documented_rights_are_enough_and_none_is_left_over(client: Client, 
     stats = guarded.execute_command("INFO", "commandstats")
     sent = {name.removeprefix("cmdstat_") for name in stats} - {"auth", "config|resetstat"}
     assert {f"+{name}" for name in sent} == {right for right in documented() if right.startswith("+")}
+
+
+def test_values_that_may_not_be_read_are_counted(client: Client, guarded: redis.Redis) -> None:
+    guarded.execute_command("ACL", "SETUSER", "cache-admin", "-getrange")
+    client.post(url("values_start", "mine"))
+    page = text(client.get(url("leftovers", "mine")))
+    assert "Looked at 0 values" in page
+    assert "21 values may not be read." in page
+
+
+def test_without_pttl_the_pages_say_that_no_expiry_is_known(client: Client, guarded: redis.Redis) -> None:
+    guarded.execute_command("ACL", "SETUSER", "cache-admin", "-pttl")
+    assert "The expiry of 100\xa0% of the keys is not known" in text(client.get(url("forecast", "mine")))
+    assert "Not known: the expiry of keys was not asked" in text(client.get(url("leftovers", "mine")))
+    assert "may not be asked (+pttl)" in text(client.get(url("card", "mine", "expiring")))
 
 
 def test_a_right_that_is_missing_is_told_once_in_each_part(client: Client, guarded: redis.Redis) -> None:
