@@ -18,6 +18,7 @@ from .conftest import PASSWORD, MakeAlias, StartServer, failure, free_port
 
 pytestmark = pytest.mark.servers
 VALID = "20200101000000Z", "20990101000000Z"
+#: With all that Python 3.13 wants of a certificate before it looks at name and time.
 AUTHORITY = """
 [ca]
 default_ca = here
@@ -27,8 +28,14 @@ new_certs_dir = .
 rand_serial = yes
 default_md = sha256
 policy = any
+x509_extensions = strict
 [any]
 commonName = supplied
+[strict]
+basicConstraints = critical, CA:true
+keyUsage = critical, keyCertSign, digitalSignature
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
 """
 
 
