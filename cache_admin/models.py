@@ -264,7 +264,7 @@ class MutedFinding(models.Model):
     """A finding that somebody knows of and does not want to be told again."""
 
     alias = models.CharField(max_length=100)
-    code = models.CharField(max_length=300, help_text="Which finding, see monitoring/findings.py.")
+    code = models.CharField(max_length=300, help_text="Which finding, see docs/health.md.")
     text = models.CharField(max_length=500, help_text="What it said when it was muted.")
     reason = models.CharField(max_length=500)
     username = models.CharField(max_length=200)

@@ -13,6 +13,8 @@ from django.conf import settings
 from django.core.cache import caches
 from embedded import Server, running
 
+from cache_admin.health import facts
+
 MISSING = "not on this machine: "
 
 
@@ -26,6 +28,14 @@ def server() -> Iterator[Server]:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """The directory of the run goes last: the test database is in it too."""
     shutil.rmtree(settings.RUN_DIR, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered_of_health() -> Iterator[None]:
+    """What a process knows of the health of an alias lasts for seconds, longer than a test."""
+    facts.forget()
+    yield
+    facts.forget()
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ import pytest
 from django.core.management import get_commands
 
 from cache_admin.conf import Settings
+from cache_admin.health import checking
+from cache_admin.health.finding import finders
 from cache_admin.models import Cache
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -60,3 +62,9 @@ def test_links_between_pages_lead_somewhere() -> None:
     for page in DOCS.glob("*.md"):
         for target in re.findall(r"\]\(([\w-]+\.md)(?:#[\w-]+)?\)", page.read_text()):
             assert (DOCS / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_finding_is_documented_and_no_other() -> None:
+    assert checking.MODULES
+    documented = re.findall(r"^\| `([a-z-]+)` \|", text("health.md"), re.MULTILINE)
+    assert sorted(documented) == sorted(finders.names())

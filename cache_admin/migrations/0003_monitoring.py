@@ -72,7 +72,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("alias", models.CharField(max_length=100)),
-                ("code", models.CharField(help_text="Which finding, see monitoring/findings.py.", max_length=300)),
+                ("code", models.CharField(help_text="Which finding, see docs/health.md.", max_length=300)),
                 ("text", models.CharField(help_text="What it said when it was muted.", max_length=500)),
                 ("reason", models.CharField(max_length=500)),
                 ("username", models.CharField(max_length=200)),

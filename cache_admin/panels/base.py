@@ -17,8 +17,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from cache_admin.adapters.base import Adapter
+from cache_admin.adapters.sentences import about
 from cache_admin.exceptions import CacheAdminError, Unavailable
-from cache_admin.monitoring.findings import about
 from cache_admin.registry import Registry
 
 logger = logging.getLogger(__name__)

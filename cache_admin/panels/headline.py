@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from cache_admin.adapters.base import Adapter
-from cache_admin.monitoring import findings, history, sampler
+from cache_admin.health import checking
+from cache_admin.monitoring import history as histories
+from cache_admin.monitoring import sampler
 from cache_admin.panels.base import Panel, register
 
 
@@ -16,4 +18,5 @@ class Headline(Panel):
 
     def context(self, adapter: Adapter) -> dict[str, Any]:
         reading = sampler.reading(adapter.alias)
-        return {"reading": reading, "verdict": findings.verdict(reading, history.series(reading))}
+        health = checking.glance(adapter, reading, histories.series(reading))
+        return {"reading": reading, "verdict": health.verdict}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from cache_admin.adapters.base import Adapter
+from cache_admin.adapters.sentences import about
 from cache_admin.adapters.server_info import ServerInfo
 from cache_admin.monitoring import history as histories
 from cache_admin.monitoring import sampler
-from cache_admin.monitoring.findings import about
 from cache_admin.monitoring.history import History
 from cache_admin.panels.base import Panel
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from cache_admin.adapters.base import Adapter
-from cache_admin.monitoring import findings, sampler
+from cache_admin.health import checking
 from cache_admin.monitoring import history as histories
+from cache_admin.monitoring import sampler
 from cache_admin.panels.base import Panel, register
 from cache_admin.panels.charts import sparkline
 
@@ -17,7 +18,8 @@ class Summary(Panel):
 
     def context(self, adapter: Adapter) -> dict[str, Any]:
         if not adapter.can_tell_server:
-            return {"info": None}
+            verdict = checking.glance(adapter).verdict
+            return {"info": None, "verdict": None if verdict.level == "good" else verdict}
         reading = sampler.reading(adapter.alias)
         history = histories.series(reading)
         primary = reading.primary
@@ -25,7 +27,7 @@ class Summary(Panel):
         context: dict[str, Any] = {
             "info": info,
             "silent": primary.error is not None,
-            "verdict": findings.verdict(reading, history),
+            "verdict": checking.glance(adapter, reading, history).verdict,
             "history": history,
         }
         if info is None:

@@ -10,9 +10,9 @@ from django.utils.translation import gettext_lazy
 
 from cache_admin import keys
 from cache_admin.adapters.base import Adapter
+from cache_admin.adapters.sentences import about
 from cache_admin.exceptions import CacheAdminError
 from cache_admin.keyspace import browse
-from cache_admin.monitoring.findings import about
 from cache_admin.views.base import CacheView
 from cache_admin.views.naming import Name, name_of
 from cache_admin.views.overview import each_alias

@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy
 
 from cache_admin.adapters.base import Adapter
+from cache_admin.adapters.sentences import about
 from cache_admin.adapters.server_info import ServerInfo
 from cache_admin.caching import purging
 from cache_admin.caching.invalidation import cache_invalidator
@@ -20,7 +21,6 @@ from cache_admin.caching.levels import DatabaseFigures, conditional_figures, dat
 from cache_admin.caching.owners import owners
 from cache_admin.exceptions import CacheAdminError
 from cache_admin.monitoring import sampler
-from cache_admin.monitoring.findings import about
 from cache_admin.views.base import CacheView, is_fragment_request
 from cache_admin.views.overview import each_alias
 

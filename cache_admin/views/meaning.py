@@ -20,9 +20,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from cache_admin.adapters.base import Adapter
+from cache_admin.adapters.sentences import about
 from cache_admin.exceptions import CacheAdminError, InvalidPattern, OperationConflict, StalePlan
 from cache_admin.models import Operation
-from cache_admin.monitoring.findings import about
 from cache_admin.operations import confirmation, meaning, runner
 from cache_admin.operations.base import Plan
 from cache_admin.operations.purge import PREVIEW_MILLISECONDS

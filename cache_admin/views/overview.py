@@ -7,10 +7,10 @@ from django.utils.translation import gettext_lazy
 
 from cache_admin.adapters import adapter, aliases
 from cache_admin.adapters.base import Adapter
+from cache_admin.adapters.sentences import about
 from cache_admin.caching.invalidation import cache_invalidator
 from cache_admin.exceptions import CacheAdminError
 from cache_admin.models import Operation
-from cache_admin.monitoring.findings import about
 from cache_admin.views.base import CacheView
 
 OPERATIONS = 5

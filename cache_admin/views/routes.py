@@ -9,6 +9,7 @@ from cache_admin.views.dashboard import Card, Dashboard
 from cache_admin.views.deploys import Deploys, DeploysExport
 from cache_admin.views.find import Find, FindIn
 from cache_admin.views.forecast import Forecast
+from cache_admin.views.health import Health, HealthMute, HealthUnmute
 from cache_admin.views.invalidate import Invalidate, InvalidateConfirm, InvalidatePreview
 from cache_admin.views.key import Key, KeyChange
 from cache_admin.views.keys import Keys
@@ -42,6 +43,9 @@ ROUTES: list[tuple[str, type[CacheView], str]] = [
     ("alias/<cache_alias:alias>/patterns/<str:template>/", Pattern, "pattern"),
     ("alias/<cache_alias:alias>/census/", CensusStart, "census_start"),
     ("alias/<cache_alias:alias>/large-keys/", LargeKeys, "large_keys"),
+    ("alias/<cache_alias:alias>/health/", Health, "health"),
+    ("alias/<cache_alias:alias>/health/mute/", HealthMute, "health_mute"),
+    ("alias/<cache_alias:alias>/health/unmute/", HealthUnmute, "health_unmute"),
     ("alias/<cache_alias:alias>/forecast/", Forecast, "forecast"),
     ("alias/<cache_alias:alias>/leftovers/", Leftovers, "leftovers"),
     ("alias/<cache_alias:alias>/leftovers/values/", ValuesStart, "values_start"),

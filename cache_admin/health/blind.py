@@ -1,0 +1,30 @@
+"""Findings about what cannot be found, because nobody counts or nothing is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.utils.translation import gettext as _
+
+from cache_admin.health.facts import Facts, not_counted
+from cache_admin.health.finding import Finding, finder
+
+
+@finder("recording-off")
+def recording_off(facts: Facts) -> Iterator[Finding]:
+    if not_counted(facts.alias):
+        evidence = (_("no hit rates per pattern, stampedes, early evictions or errors of this cache are known"),)
+        mend = _("Set RECORDING, and name the alias in RECORDED_ALIASES if that is given.")
+        yield Finding("recording-off", "info", _("the operations of this cache are not counted"), evidence, mend)
+    elif facts.stored.counts.note:
+        mend = _("Run manage.py migrate, or look at the load of the database.")
+        text = _("what the application counted cannot be read")
+        yield Finding("recording-off", "info", text, (facts.stored.counts.note,), mend)
+
+
+@finder("history-off")
+def history_off(facts: Facts) -> Iterator[Finding]:
+    note = (facts.history.note if facts.history else "") or (facts.reading.history_off if facts.reading else "")
+    if note:
+        mend = _("Run manage.py migrate, or look at the load of the database.")
+        yield Finding("history-off", "info", _("the history of the servers is not kept"), (note,), mend)

@@ -1,0 +1,96 @@
+"""A whole look at one alias, for the page and the command: samples, slow logs, values, the last deploy."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from dataclasses import replace
+
+from django.db import router, transaction
+
+from cache_admin.adapters.base import Adapter
+from cache_admin.adapters.sentences import about
+from cache_admin.adapters.server_info import SlowCommand
+from cache_admin.exceptions import CacheAdminError, Unavailable
+from cache_admin.health.facts import Facts, Tried, glance, left_in, stored
+from cache_admin.keyspace import comparison, reports
+from cache_admin.keyspace.comparison import Comparison
+from cache_admin.keyspace.report import Report
+from cache_admin.models import Deploy
+from cache_admin.monitoring import deploys
+from cache_admin.monitoring.database import REFUSALS
+from cache_admin.monitoring.sampler import Reading
+from cache_admin.values import compression
+
+SLOW_ENTRIES = 32
+#: How many of the largest values are tried, from how many bytes on, and how much of each is read.
+TRIED, LARGE, READ = 3, 100_000, 65_536
+#: Seconds for which a deploy is the first suspect.
+DEPLOY_SECONDS = 86_400.0
+
+
+def look(adapter: Adapter) -> Facts:
+    """What can be known now. What a server refuses is said in ``notes``."""
+    notes: list[str] = []
+    try:
+        facts = glance(adapter)
+    except CacheAdminError as error:
+        facts = Facts(adapter.alias, adapter, time.time(), stored=stored(adapter, None))
+        notes.append(about(error))
+    deploy, compared = _deploy(adapter)
+    facts = replace(facts, deploy=deploy, compared=compared)
+    if not adapter.can_list:
+        return replace(facts, notes=tuple(notes))
+    report = facts.stored.report
+    slow: dict[str, tuple[SlowCommand, ...]] = {}
+    tried: tuple[Tried, ...] = ()
+    try:
+        slow = _slow(adapter, facts.reading)
+    except CacheAdminError as error:
+        notes += _refusal(error, facts.reading)
+    try:
+        report = report or reports.current(adapter.alias)
+        tried = _try(adapter, report)
+    except CacheAdminError as error:
+        notes += _refusal(error, facts.reading)
+    known = replace(facts.stored, report=report, leftovers=left_in(adapter, report))
+    return replace(facts, stored=known, slow=slow, tried=tried, notes=tuple(dict.fromkeys(notes)))
+
+
+def _refusal(error: CacheAdminError, reading: Reading | None) -> list[str]:
+    """What is not permitted is a note; silence is a finding, unless it is younger than the reading."""
+    known = isinstance(error, Unavailable) and reading is not None and reading.primary.error is not None
+    return [] if known else [about(error)]
+
+
+def _deploy(adapter: Adapter) -> tuple[Deploy | None, Comparison | None]:
+    try:
+        with transaction.atomic(using=router.db_for_read(Deploy)):
+            deploy = deploys.latest()
+    except REFUSALS:
+        return None, None
+    if deploy is None or time.time() - deploy.at > DEPLOY_SECONDS:
+        return None, None
+    try:
+        return deploy, comparison.compare(adapter.alias, deploy)
+    except CacheAdminError:
+        return deploy, None
+
+
+def _slow(adapter: Adapter, reading: Reading | None) -> dict[str, tuple[SlowCommand, ...]]:
+    if reading is None or not adapter.can_tell_slow:
+        return {}
+    answering = (node for node in reading.nodes if node.error is None)
+    return {node.server: adapter.slow_log(SLOW_ENTRIES, node.node) for node in answering}
+
+
+def _try(adapter: Adapter, report: Report) -> tuple[Tried, ...]:
+    """The beginnings of the largest strings, pressed by zlib at its fastest. Nothing of them is kept."""
+    if not adapter.can_inspect or adapter.storage.compressor:
+        return ()
+    found = []
+    for key in [one for one in report.large_keys if one.size >= LARGE][:TRIED]:
+        value = adapter.read(key.key, limit=READ)
+        if value.type == "string" and value.data and not compression.layer(value.data):
+            found.append(Tried(key, len(value.data), len(value.data) / len(zlib.compress(value.data, 1))))
+    return tuple(found)
