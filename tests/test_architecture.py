@@ -25,6 +25,7 @@ CATCH_ALL = {
     "caching/warming.py": "a failing warmer never stops the others",
     "adapters/fallback.py": "a cache of any make raises what it likes; translated",
     "health/finding.py": "a failing finder is said and breaks no page",
+    "metrics/collector.py": "a server that cannot be told never costs the scrape",
     "operations/driving.py": "a failing operation ends as failed, not the process",
     "operations/recompute.py": "the function of a project fails as it likes; told in words",
     "operations/runner.py": "a failing operation ends as failed, not the process",

@@ -48,6 +48,9 @@ def main(database: str, url: str) -> None:
 
     django.setup()
     call_command("migrate", verbosity=0)
+    from cache_admin.metrics.views import metrics
+
+    urlpatterns.append(path("metrics", metrics, {"allowed": lambda request: True}))
     server = make_server("127.0.0.1", 0, get_wsgi_application(), handler_class=Quiet)
     sys.stdout.write(f"{server.server_port}\n")
     sys.stdout.flush()
