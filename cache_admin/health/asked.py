@@ -22,6 +22,7 @@ from cache_admin.patterns import display
 
 #: Look-ups of an hour, and of the day before, below which a hit rate is noise; and its least fall, 0 to 1.
 LOOKUPS, LOOKUPS_BEFORE, FELL = 200, 1_000, 0.1
+SPEAKS_FOR = 0.8  #: share of the misses from which on a pattern speaks for its alias
 FALLEN_TO = 0.5  #: a cache that misses as often as it hits
 #: Rebuilds done twice in an hour, and their share of all: a few are normal with any traffic.
 DUPLICATES, DUPLICATE_SHARE = 20, 0.1
@@ -42,13 +43,12 @@ def hit_rate(facts: Facts) -> Iterator[Finding]:
     counts = facts.stored.counts
     if counts.hours_before < HOURS:
         return
-    rows = [(b"", *counts.whole()), *counts.patterns()]
-    for template, hour, before in rows:
-        if counts.seen(hour.lookups) < LOOKUPS or counts.seen(before.lookups) < LOOKUPS_BEFORE:
-            continue
+    whole = counts.whole()
+    fallen = [row for row in counts.patterns() if _fell(row[1], row[2], counts)]
+    if _fell(*whole, counts) and not any(hour.misses >= SPEAKS_FOR * whole[0].misses for _name, hour, _then in fallen):
+        fallen.insert(0, (b"", *whole))
+    for template, hour, before in fallen:
         now, then = hour.hit_rate or 0.0, before.hit_rate or 0.0
-        if then - now < FELL or _high(hour, counts) >= _low(before, counts):
-            continue
         name = display(template) if template else ""
         figures = {"pattern": name, "now": wording.percent(now), "then": wording.percent(then)}
         of_one = _("hit rate of %(pattern)s fell to %(now)s from %(then)s")
@@ -172,6 +172,13 @@ def _day(facts: Facts, day: Counts) -> tuple[str, ...]:
 
 def _number(value: float, counts: Counted) -> str:
     return words.number(value) if counts.share == 1 else f"≈\u202f{words.number(value)}"
+
+
+def _fell(hour: Counts, before: Counts, counts: Counted) -> bool:
+    if counts.seen(hour.lookups) < LOOKUPS or counts.seen(before.lookups) < LOOKUPS_BEFORE:
+        return False
+    fall = (before.hit_rate or 0.0) - (hour.hit_rate or 0.0)
+    return fall >= FELL and _high(hour, counts) < _low(before, counts)
 
 
 def _low(one: Counts, counts: Counted) -> float:

@@ -79,6 +79,7 @@ class Facts:
     deploy: Deploy | None = None  #: the last one, of the last day
     compared: Comparison | None = None  #: what it did
     notes: tuple[str, ...] = ()  #: what could not be asked, in sentences
+    unreachable: str = ""  #: why a server did not answer after its reading, in a sentence
 
     @property
     def policy(self) -> str:

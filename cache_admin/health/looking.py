@@ -12,7 +12,7 @@ from cache_admin.adapters.base import Adapter
 from cache_admin.adapters.sentences import about
 from cache_admin.adapters.server_info import SlowCommand
 from cache_admin.exceptions import CacheAdminError, Unavailable
-from cache_admin.health.facts import Facts, Tried, glance, left_in, stored
+from cache_admin.health.facts import Facts, Tried, glance, left_in
 from cache_admin.keyspace import comparison, reports
 from cache_admin.keyspace.comparison import Comparison
 from cache_admin.keyspace.report import Report
@@ -31,36 +31,40 @@ DEPLOY_SECONDS = 86_400.0
 
 def look(adapter: Adapter) -> Facts:
     """What can be known now. What a server refuses is said in ``notes``."""
-    notes: list[str] = []
-    try:
+    asked = _Asked()
+    facts = Facts(adapter.alias, adapter, time.time())
+    with asked:
         facts = glance(adapter)
-    except CacheAdminError as error:
-        facts = Facts(adapter.alias, adapter, time.time(), stored=stored(adapter, None))
-        notes.append(about(error))
+    with asked:
+        facts = replace(facts, slow=_slow(adapter, facts.reading))
     deploy, compared = _deploy(adapter)
     facts = replace(facts, deploy=deploy, compared=compared)
-    if not adapter.can_list:
-        return replace(facts, notes=tuple(notes))
-    report = facts.stored.report
-    slow: dict[str, tuple[SlowCommand, ...]] = {}
-    tried: tuple[Tried, ...] = ()
-    try:
-        slow = _slow(adapter, facts.reading)
-    except CacheAdminError as error:
-        notes += _refusal(error, facts.reading)
-    try:
-        report = report or reports.current(adapter.alias)
-        tried = _try(adapter, report)
-    except CacheAdminError as error:
-        notes += _refusal(error, facts.reading)
-    known = replace(facts.stored, report=report, leftovers=left_in(adapter, report))
-    return replace(facts, stored=known, slow=slow, tried=tried, notes=tuple(dict.fromkeys(notes)))
+    if adapter.can_list:
+        with asked:
+            report = facts.stored.report or reports.current(adapter.alias)
+            facts = replace(facts, stored=replace(facts.stored, report=report, leftovers=left_in(adapter, report)))
+            facts = replace(facts, tried=_try(adapter, report))
+    return replace(facts, notes=tuple(dict.fromkeys(asked.notes)), unreachable=asked.unreachable)
 
 
-def _refusal(error: CacheAdminError, reading: Reading | None) -> list[str]:
-    """What is not permitted is a note; silence is a finding, unless it is younger than the reading."""
-    known = isinstance(error, Unavailable) and reading is not None and reading.primary.error is not None
-    return [] if known else [about(error)]
+class _Asked:
+    """Goes on after what a server refuses, and remembers it."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.unreachable = ""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, Unavailable):
+            self.unreachable = self.unreachable or about(error)
+        elif isinstance(error, CacheAdminError):
+            self.notes.append(about(error))
+        else:
+            return False
+        return True
 
 
 def _deploy(adapter: Adapter) -> tuple[Deploy | None, Comparison | None]:

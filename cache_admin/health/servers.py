@@ -38,9 +38,11 @@ FALLEN_TO = 0.5  #: a cache that misses as often as it hits
 @finder("silent")
 def silent(facts: Facts) -> Iterator[Finding]:
     nodes = facts.reading.nodes if facts.reading else ()
+    mend = _("Look at the server, the network and the credentials; the other caches are not concerned.")
+    if facts.unreachable and not any(node.error for node in nodes):
+        yield Finding("silent", "bad", facts.unreachable.removesuffix("."), (), mend)
     for node in nodes:
         if node.error is not None:
-            mend = _("Look at the server, the network and the credentials; the other caches are not concerned.")
             found = Finding("silent", "bad", about(node.error).removesuffix("."), _last(node, facts.now), mend)
             yield of_node(found, node) if len(nodes) > 1 else found
 

@@ -101,6 +101,12 @@ class ProgressBar:
             self._out.write(f"\r[{'#' * filled}{'.' * (_WIDTH - filled)}] {share:4.0%}{done} ", ending="")
             self._out.flush()
 
+    def say(self, text: str) -> None:
+        """Words in place of the bar."""
+        if self._out:
+            self._out.write(f"\r{text[: _WIDTH + 29]:{_WIDTH + 29}}", ending="")
+            self._out.flush()
+
     def clear(self) -> None:
         if self._out:
             self._out.write("\r" + " " * (_WIDTH + 30) + "\r", ending="")

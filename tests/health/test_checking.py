@@ -155,7 +155,8 @@ def test_a_server_that_is_away_is_one_finding(alias_on: Callable[..., tuple[str,
     server.kill()
     servers.forget()
     health = checking.check(adapter(alias))
-    assert "refused connection" in health.notes[0], "it went after the reading"
+    assert health.findings[0].code == "silent", "it went after the reading"
+    assert "refused connection" in health.verdict.text
     at = time.time() - 20
     ServerSample.objects.update(at=at, slot=int(at // samples.STEP))
     sampler.forget()
