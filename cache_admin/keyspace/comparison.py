@@ -106,6 +106,12 @@ class Comparison:
     notes: tuple[str, ...]  #: what could not be known and why, in words
     lookups: tuple[int, int]  #: before and after
 
+    @property
+    def sampled(self) -> bool:
+        """Whether what it holds is known on both sides, and estimated on one."""
+        both = [held for held in (self.before, self.after) if held and not held.error]
+        return len(both) == 2 and not all(held.complete for held in both)
+
 
 def compare(alias: str, deploy: Deploy, *, seconds: int = LENGTHS[USUAL], now: float | None = None) -> Comparison:
     """An alias before and after a deploy: counts of ``seconds`` (or less, see :mod:`.windows`) on either side, contents
@@ -133,6 +139,8 @@ def compare(alias: str, deploy: Deploy, *, seconds: int = LENGTHS[USUAL], now: f
         words = _("What %(alias)s held at the deploy is not known: %(why)s")
         notes.append(words % {"alias": alias, "why": before.error})
     head, holdings = _before(before, earlier, after)
+    if not head:
+        holdings = _without_begun(holdings, _holdings(earlier), _holdings(after), counts)
     left = None
     if head and after and (found := after.earlier.get(head)):
         left = Left(alias, head, version_of(head, cache), together(found))
@@ -149,12 +157,12 @@ def compare(alias: str, deploy: Deploy, *, seconds: int = LENGTHS[USUAL], now: f
 
 
 def tally(rows: Iterable[Row], left: Iterable[Left] = ()) -> Counter[str]:
-    """Patterns that are "worse", "vanished", "new_endless", "new" or "better", and the keys that were "left"."""
+    """How many patterns are "worse", "grew", "vanished", "new_endless", "new" or "better", and how many keys "left"."""
     found: Counter[str] = Counter()
     for row in rows:
         if row.kinds & WORSE:
             found["worse"] += 1
-        for kind in ("vanished", "new_endless", "new", "better"):
+        for kind in ("grew", "vanished", "new_endless", "new", "better"):
             found[kind] += kind in row.kinds
     found["left"] = sum(round(one.holding.keys.value) for one in left)
     return found
@@ -215,6 +223,22 @@ def _before(
     return b"", before.holdings
 
 
+def _without_begun(
+    holdings: Mapping[bytes, Holding],
+    earlier: Mapping[bytes, Holding],
+    after: Mapping[bytes, Holding],
+    counts: tuple[Mapping[bytes, Counts], Mapping[bytes, Counts]],
+) -> Mapping[bytes, Holding]:
+    """What was there before, but for what the new code had begun to write when it marked its deploy: patterns that
+    nobody asked for before, that the deploy before did not find, and that became twice as large at least."""
+
+    def begun(name: bytes, held: Holding) -> bool:
+        counted = bool(counts[0]) and name not in counts[0] and name in counts[1]
+        return counted and name not in earlier and name in after and after[name].keys.value >= 2 * held.keys.value
+
+    return {name: held for name, held in holdings.items() if not begun(name, held)}
+
+
 def _basis(
     counts: tuple[Mapping[bytes, Counts], Mapping[bytes, Counts]],
     before: Contents | None,
@@ -222,7 +246,7 @@ def _basis(
     *,
     fresh: bool,
 ) -> Basis:
-    used = [sum(one.lookups + one.sets for one in side.values()) for side in counts]
+    used = [sum(Side(one).used for one in side.values()) for side in counts]
     return Basis(
         unseen_before=before.unseen if before else float("inf"),
         unseen_after=after.unseen if after else float("inf"),

@@ -46,7 +46,7 @@ def judge(before: Side, after: Side, basis: Basis) -> tuple[Verdict, ...]:
 
 
 def vanished(before: Side, after: Side, basis: Basis) -> Verdict | None:
-    """Its keys are gone and nobody asks for them, or nobody asks any more and they are left."""
+    """Its keys are gone and nobody uses them, or nobody uses it any more and they are left."""
     expected = basis.expected(before.used)
     # While processes are replaced one by one, those of the release before still ask.
     if after.used * basis.share > expected * STRAGGLERS:
@@ -59,9 +59,9 @@ def vanished(before: Side, after: Side, basis: Basis) -> Verdict | None:
     if not unused:
         return None
     if after.holding is None:
-        return Verdict("vanished", _("vanished: nobody asks for it any more"), before.used)
+        return Verdict("vanished", _("vanished: nobody uses it any more"), before.used)
     keys = _number(after.holding.keys)
-    return Verdict("vanished", _("vanished: nobody asks for it, %(keys)s keys are left") % {"keys": keys}, before.used)
+    return Verdict("vanished", _("vanished: nobody uses it, %(keys)s keys are left") % {"keys": keys}, before.used)
 
 
 def new(before: Side, after: Side, basis: Basis) -> Verdict | None:

@@ -30,7 +30,7 @@ GRADES: dict[str, str] = {
 }
 ORDER = {kind: place for place, kind in enumerate(GRADES)}
 #: Of a pattern that was there and still is.
-WORSE = frozenset({"errors", "hit_rate", "unwritten", "endless", "slower", "grew", "sooner"})
+WORSE = frozenset({"errors", "hit_rate", "unwritten", "endless", "slower", "sooner"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class Side:
 
     @property
     def used(self) -> int:
-        """Look-ups and sets."""
-        return self.counts.lookups + self.counts.sets
+        """All operations but deletes: what is no longer used may still be made stale."""
+        return self.counts.operations - self.counts.deletes
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Basis:
 
     unseen_before: float = float("inf")
     unseen_after: float = float("inf")
-    traffic: float | None = None  #: look-ups and sets after for each one before; ``None`` where one side has none
+    traffic: float | None = None  #: operations after for each one before; ``None`` where one side has none
     share: float = 1.0  #: of all operations that was counted
     fresh: bool = False  #: the alias has another prefix or version, so it began empty
     measured: bool = True  #: bytes are known on both sides
@@ -79,10 +79,12 @@ class Verdict:
 
 def in_words(found: Mapping[str, int]) -> str:
     """A :func:`~.comparison.tally` in words: "3 patterns worse, 1 vanished, 1 new and never expires"."""
-    worse, vanished, endless, new, better = (found.get(name, 0) for name in _TOLD)
+    worse, grew, vanished, endless, new, better = (found.get(name, 0) for name in _TOLD)
     parts = []
     if worse:
         parts.append(ngettext("%(number)d pattern worse", "%(number)d patterns worse", worse) % {"number": worse})
+    if grew:
+        parts.append(ngettext("%(number)d grew", "%(number)d grew", grew) % {"number": grew})
     if vanished:
         parts.append(ngettext("%(number)d vanished", "%(number)d vanished", vanished) % {"number": vanished})
     if endless:
@@ -104,7 +106,7 @@ def grade_of(found: Mapping[str, int]) -> str:
     """ "bad", "warn" or "good": the worst that a tally tells."""
     if found.get("worse") or found.get("new_endless"):
         return "bad"
-    return "warn" if found.get("vanished") or found.get("left") else "good"
+    return "warn" if any(found.get(name) for name in ("grew", "vanished", "left")) else "good"
 
 
-_TOLD = ("worse", "vanished", "new_endless", "new", "better")
+_TOLD = ("worse", "grew", "vanished", "new_endless", "new", "better")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from django import template
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -11,26 +14,24 @@ from cache_admin.keyspace.comparison import Left
 from cache_admin.keyspace.judging import points
 from cache_admin.keyspace.report import Estimate
 from cache_admin.keyspace.verdicts import in_words
-from cache_admin.templatetags.cache_admin import Figure, _ttl_labels, _value, count, duration, size
+from cache_admin.templatetags.cache_admin import Figure, _ttl_labels, _value, count, duration, mark, percent, size
 
 register = template.Library()
+_WORDS: dict[str, Callable[[Any], str]] = {"count": count, "size": size, "percent": percent, "duration": duration}
 _SIGN = {True: "+", False: "\N{MINUS SIGN}"}
 
 
 @register.simple_tag
 def difference(before: Figure, after: Figure, unit: str) -> str:
     """What came in addition: "-38 points" for shares ("points"), "+1.2 k" ("count"), "+3.1 MB" ("size"), "+40 ms"
-    ("seconds"); "±0" for none; "" where one of them is not known, and for estimates that may be equal."""
+    ("duration"); "" where nothing came, where one of them is not known, and for estimates that may be equal."""
     one, other = _value(before), _value(after)
-    if one is None or other is None or _overlap(before, after):
+    if one is None or other is None or one == other or _overlap(before, after):
         return ""
-    if one == other:
-        return "±0"
     if unit == "points":
         return points(other - one)
     more, amount = other > one, abs(other - one)
-    text = {"count": count, "size": size, "seconds": duration}[unit](amount)
-    return f"{_SIGN[more]}{text}"
+    return f"{_SIGN[more]}{_WORDS[unit](amount)}"
 
 
 def _overlap(before: Figure, after: Figure) -> bool:
@@ -42,15 +43,18 @@ def _overlap(before: Figure, after: Figure) -> bool:
 
 
 @register.filter
-def bucket(number: int | None) -> str:
-    """The name of an expiry bucket: "10 min to 1 h"."""
-    return "" if number is None else _ttl_labels(get_language())[number]
+def figure(value: Figure, unit: str) -> str:
+    """One figure, marked if it is an estimate; unit "count", "size", "percent" or "duration". "—" for unknown."""
+    if value is None:
+        return "—"
+    text = _WORDS[unit](value)
+    return text if text == "—" else f"{mark(value)}{text}"
 
 
 @register.filter
-def took(value: float | None) -> str:
-    """How long a rebuild took; an em dash where there was none."""
-    return "—" if value is None else duration(value)
+def bucket(number: int | None) -> str:
+    """The name of an expiry bucket: "10 min to 1 h"."""
+    return "" if number is None else _ttl_labels(get_language())[number]
 
 
 @register.filter

@@ -24,6 +24,7 @@ LISTED = 50
 WINDOWS = (("15m", _("15 min")), ("1h", _("1 hour")), ("6h", _("6 hours")), ("24h", _("24 hours")))
 SHOWS = {
     "worse": (_("Worse"), WORSE | {"new_endless"}),
+    "grew": (_("Grew"), frozenset({"grew"})),
     "vanished": (_("Vanished"), frozenset({"vanished"})),
     "new": (_("New"), frozenset({"new", "new_endless"})),
     "better": (_("Better"), frozenset({"better", "faster"})),
@@ -113,6 +114,8 @@ class Deploys(DeployPage):
             "notes": [note for one in compared for note in one.notes],
             "words": in_words(found),
             "grade": grade_of(found),
+            "failing": any(row.before.counts.errors or row.after.counts.errors for row in page.object_list),
+            "all_counted": all(held and held.complete for one in compared for held in (one.before, one.after)),
             "counted": any(any(one.lookups) for one in compared),
             "page": page,
             "rows": page.object_list,

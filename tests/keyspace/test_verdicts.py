@@ -68,7 +68,7 @@ def test_what_vanished_and_what_only_rests() -> None:
     held, used = exact(500), {"hits": 100, "sets": 10}
     assert texts(side(held, **used), side()) == ["vanished"]
     assert texts(side(held), side()) == ["vanished"]
-    assert texts(side(held, **used), side(held)) == ["vanished: nobody asks for it, 500 keys are left"]
+    assert texts(side(held, **used), side(held)) == ["vanished: nobody uses it, 500 keys are left"]
     assert kinds(side(held, hits=10), side(held)) == []  # ten look-ups may well be none
     assert kinds(side(exact(4)), side()) == []
     # Half the traffic: of 30 look-ups 15 would be expected.
@@ -141,8 +141,8 @@ def test_a_pattern_of_the_version_before_is_missed_only_if_it_was_asked_for() ->
 
 
 def test_words() -> None:
-    found = {"worse": 3, "vanished": 1, "new_endless": 1, "left": 12_000}
-    assert in_words(found) == "3 patterns worse, 1 vanished, 1 new and never expires, 12,000 keys left behind"
+    found = {"worse": 3, "grew": 2, "vanished": 1, "new_endless": 1, "left": 12_000}
+    assert in_words(found) == "3 patterns worse, 2 grew, 1 vanished, 1 new and never expires, 12,000 keys left behind"
     assert in_words({"better": 2}) == "no pattern is worse, 2 better"
     assert [grade_of(one) for one in (found, {"left": 3}, {"new": 1})] == ["bad", "warn", "good"]
 
