@@ -247,6 +247,31 @@ def test_visitors_keep_coming(demo: Demo) -> None:
         time.sleep(0.2)
 
 
+def test_a_deploy_starts_the_shop_anew_and_is_marked(tmp_path: Path) -> None:
+    demo = start(tmp_path, KEYS="100")
+
+    def marked(*labels: str) -> bool:
+        code = "from cache_admin.monitoring import deploys; print(*(one[0] for one in deploys.since(0)))"
+        deadline = time.monotonic() + 60
+        while (found := demo.manage("shell", "--verbosity=0", "-c", code).split()) != [*labels]:
+            if time.monotonic() > deadline:
+                raise AssertionError(found)
+            time.sleep(0.3)
+        return True
+
+    try:
+        assert marked("2026.11.1")
+        assert "2026.11.2 is out" in demo.manage("shop_deploy")
+        for number in range(1, 6):  # nobody is turned away meanwhile
+            with urllib.request.urlopen(f"{demo.shop}products/{number}/", timeout=30) as response:
+                assert response.status == 200
+        assert marked("2026.11.1", "2026.11.2")
+        demo.manage("shop_deploy")
+        assert marked("2026.11.1", "2026.11.2", "2026.11.3")
+    finally:
+        demo.end(signal.SIGTERM)
+
+
 def test_many_requests_at_once_are_answered(demo: Demo) -> None:
     def fetch(number: int) -> int:
         with urllib.request.urlopen(f"{demo.shop}products/{number}/", timeout=30) as response:
@@ -277,7 +302,7 @@ def test_nothing_is_left_when_it_ends_and_it_starts_again_on_its_port(tmp_path: 
     demo = start(tmp_path)
     port = str(urllib.parse.urlsplit(demo.url).port)
     below = descendants(demo.process.pid)
-    assert len(below) == 3, "the cache server, its watch, and the visitors"
+    assert len(below) == 4, "the cache server, its watch, the web server, and the visitors"
     demo.end(signal.SIGKILL)
     assert wait_until_gone(below) == set()
 
@@ -296,13 +321,13 @@ def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     with output.open("w") as stream:
         script = f'"{sys.executable}" "{PROJECT / "demo.py"}"; true'
         parent = subprocess.Popen(["sh", "-c", script], env=environment, stdout=stream, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while "LOGIN" not in output.read_text() and parent.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
     below = descendants(parent.pid)
     parent.kill()
     parent.wait()
-    assert len(below) == 4
+    assert len(below) == 5
     assert wait_until_gone(below) == set()
 
 

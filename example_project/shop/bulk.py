@@ -17,7 +17,7 @@ from django.core.cache import cache, caches
 from django_redis import get_redis_connection
 
 from cache_admin.caching import CacheKeyBuilder
-from shop.stock import DAY, HOUR, SORTS
+from shop.stock import DAY, HOUR, RELEASE, SORTS
 
 BATCH = 500
 #: Ids start above those in the database, so that no visitor meets a made-up value.
@@ -56,7 +56,7 @@ def _list(n: int, rng: random.Random) -> tuple[str, Any]:
     rows = [{"id": n + i, "name": f"Product {n + i}", "price": Decimal(9), "stock": 3} for i in range(12)]
     sort = tuple(SORTS)[n % 3]
     where = {"category_id": n // 3 % 24 + 1, "page": n // 72 + 1, "sort": sort}
-    return CacheKeyBuilder.build_key("product_list", version=2, **where), rows
+    return CacheKeyBuilder.build_key("product_list", version=RELEASE.lists_version, **where), rows
 
 
 def _search(n: int, rng: random.Random) -> tuple[str, Any]:

@@ -71,7 +71,7 @@ def warm_navigation() -> int:
 @warmer(
     "product lists",
     group="categories",
-    patterns=["v2:product_list:*:page:1:sort:*", "category:*:products"],
+    patterns=[f"{stock.LISTS}:*:page:1:sort:*", "category:*:products"],
     every=10 * stock.MINUTE,
 )
 def warm_product_lists() -> int:

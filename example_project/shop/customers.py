@@ -11,7 +11,7 @@ from django.db.models import Count, Sum
 
 from cache_admin.caching import CacheKeyBuilder, SmartCache
 from shop.models import OrderItem, Product
-from shop.stock import MINUTE
+from shop.stock import MINUTE, RELEASE
 
 
 def dashboard_stats(user: User) -> dict[str, Any]:
@@ -42,5 +42,5 @@ def allowed(scope: str, ident: str, rate: int = 60, period: int = MINUTE) -> boo
     history = [moment for moment in cache.get(key, []) if moment > now - period]
     if len(history) >= rate:
         return False
-    cache.set(key, [now, *history], period)
+    cache.set(key, [now, *history], period if RELEASE.limits_expire else None)
     return True

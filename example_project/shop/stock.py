@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterable
 from typing import Any
 
+from django.conf import settings
 from django.core.cache import cache
 from django.db.models import Avg, QuerySet
 
 from cache_admin.caching import SmartCache, cache_result
 from shop.models import Category, Product, Review
+from shop.releases import Behaviour
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
+RELEASE = Behaviour(settings.RELEASE)
+LISTS = f"v{RELEASE.lists_version}:product_list"
 PAGE_SIZE = 12
 SORTS = {"name": "name", "price": "price", "newest": "-pk"}
 
@@ -57,7 +62,8 @@ def product_cards(pks: Iterable[int]) -> list[dict[str, Any]]:
         rows = card_rows(Product.objects.filter(pk__in=[wanted[key] for key in keys]))
         return {card_key(row["id"]): row for row in rows}
 
-    return list(SmartCache().get_many_with_fallback(wanted, missing, 15 * MINUTE).values())
+    cards = SmartCache().get_many_with_fallback(wanted, missing, 15 * MINUTE).values()
+    return [{**card, "made": time.time()} if RELEASE.dated_cards else card for card in cards]
 
 
 def navigation() -> list[Category]:
@@ -77,9 +83,9 @@ def category_products(category: Category) -> list[int]:
 
 
 @cache_result(
-    10 * MINUTE,
-    key="v2:product_list:category_id:{category.pk}:page:{page}:sort:{sort}",
-    tags=["category:{category.pk}"],
+    RELEASE.lists_seconds,
+    key=LISTS + ":category_id:{category.pk}:page:{page}:sort:{sort}",
+    tags=RELEASE.lists_tags,
     jitter=0.1,
 )
 def product_page(category: Category, page: int, sort: str) -> list[dict[str, Any]]:
@@ -101,9 +107,11 @@ def search_results(query: str) -> list[dict[str, Any]]:
 
 def count_view(pk: int) -> int:
     """Counts a visit of a product page; the counter never expires."""
+    visits = cache.zincrby("best_sellers:visits", 1, pk)
+    if not RELEASE.counts_views:
+        return int(visits)
     key = f"views:product:{pk}"
     cache.add(key, 0, timeout=None)
-    cache.zincrby("best_sellers:visits", 1, pk)
     return cache.incr(key)
 
 

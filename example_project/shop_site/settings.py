@@ -7,6 +7,8 @@ in response headers what a page asked of the caches.
 import os
 from pathlib import Path
 
+from shop import releases
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 SECRET_KEY = "an example, not a secret"
@@ -63,6 +65,10 @@ DATABASES = {
     }
 }
 
+# What is out, and its name where a process serves it: the first one marks a deploy, which the page Deploys compares.
+RELEASE = releases.current(DATABASES["default"]["NAME"])
+CACHE_ADMIN = {"RELEASE": os.environ.get("RELEASE", "")}
+
 # One server. Database 0 is shared by three aliases and a task queue, as in many real projects; pages have database 1.
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379")
 DATABASE = f"{REDIS_URL}{'&' if '?' in REDIS_URL else '?'}db="
@@ -86,6 +92,7 @@ CACHES = {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": f"{DATABASE}0",
         "KEY_PREFIX": "long_term",
+        "VERSION": RELEASE,  # what one release keeps there, the next cannot read
         "TIMEOUT": 7 * 24 * 3600,
         "OPTIONS": {"SERIALIZER": "django_redis.serializers.json.JSONSerializer", **TIMEOUTS},
     },

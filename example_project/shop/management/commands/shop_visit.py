@@ -20,17 +20,20 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--rate", type=float, default=10.0, help="Visits per second.")
+        parser.add_argument("--visits", type=int, default=0, help="End after so many.")
         parser.add_argument("--parent", type=int, default=0, help="Process to end with, if not the one above.")
 
-    def handle(self, *args: Any, rate: float, parent: int, **options: Any) -> None:
+    def handle(self, *args: Any, rate: float, visits: int, parent: int, **options: Any) -> None:
         lifetime.end_with_parent(parent)
         logging.getLogger("django.request").setLevel(logging.CRITICAL)
         rng = random.Random()
         visitors = Visitors(rng)
         warmed = time.monotonic()
-        while True:
+        done = 0
+        while not visits or done < visits:
             try:
                 visitors.visit()
+                done += 1
                 if time.monotonic() > warmed + MINUTE:
                     warmed = time.monotonic()
                     CacheWarmer.run(CacheWarmer.due())
