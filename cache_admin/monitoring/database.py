@@ -28,7 +28,7 @@ def looking(using: str) -> Iterator[None]:
 def refused(error: Exception) -> str:
     """Why the database gave nothing, in words that a sentence may end with."""
     if isinstance(error, ProgrammingError) or str(error).startswith("no such "):
-        return _("its tables are missing: run manage.py migrate.")
+        return _("the tables are missing: run manage.py migrate.")
     return _("the database does not answer, or is locked.")
 
 

@@ -10,10 +10,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, router, transaction
+from django.db import DatabaseError, InterfaceError, router
 
 from cache_admin.models import Deploy
 from cache_admin.monitoring import leases
+from cache_admin.monitoring.database import looking
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ def latest() -> Deploy | None:
 def since(at: float) -> list[tuple[str, float]]:
     """Label and Unix time of the deploys from ``at`` on, oldest first; of a database that refuses, none."""
     try:
-        with transaction.atomic(using=router.db_for_read(Deploy)):
+        with looking(router.db_for_read(Deploy)):
             rows = Deploy.objects.filter(at__gte=at).order_by("at", "pk")
             return list(rows.values_list("label", "at"))
     except (DatabaseError, InterfaceError):

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from django.db import transaction
+from django.db import router
 from django.utils.translation import gettext as _
 
 from cache_admin.models import ServerSample
 from cache_admin.monitoring.counters import Counters, Interval, intervals
-from cache_admin.monitoring.database import REFUSALS
+from cache_admin.monitoring.database import REFUSALS, looking, refused
 from cache_admin.monitoring.sampler import Reading
 from cache_admin.monitoring.samples import counters_of, slot_of
 from cache_admin.monitoring.spans import SHORTEST, Span
@@ -71,11 +71,11 @@ def series(reading: Reading, span: Span = SHORTEST) -> History:
         server__in=stored, slot__gte=slot_of(start - span.longest_gap), slot__lte=slot_of(stop)
     )
     try:
-        with transaction.atomic():
+        with looking(router.db_for_read(ServerSample)):
             for server, *said in wanted.order_by("at").values_list("server", "at", "run_id", "reading"):
                 stored[server].append(counters_of(*said))
-    except REFUSALS:
-        return fold([], start, stop, span, note=_("History is off: the database is locked, or its tables are missing."))
+    except REFUSALS as error:
+        return fold([], start, stop, span, note=_("History is off: %(why)s") % {"why": refused(error)})
     return fold([(node.node.primary, stored[node.server]) for node in reading.nodes], start, stop, span)
 
 

@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import zip_longest
 
-from django.db import DatabaseError, transaction
+from django.db import router
+from django.db.models import Max, Q
 from django.utils.translation import gettext as _
 
+from cache_admin import conf
 from cache_admin.models import Usage
 from cache_admin.monitoring import rollup
+from cache_admin.monitoring.database import REFUSALS, looking, refused
 from cache_admin.monitoring.rollup import Numbers
 from cache_admin.monitoring.spans import Span
-from cache_admin.monitoring.usage import Counts, decoded
-from cache_admin.patterns import WORD, split
+from cache_admin.monitoring.usage import OTHER, Counts, decoded
+from cache_admin.patterns import WORD, split, within
 
 #: Seconds of a point, by the span: each a level of ``rollup.LEVELS``.
 STEPS: dict[str, int] = {"15m": 60, "1h": 60, "6h": 600, "24h": 600, "7d": 3_600, "30d": 21_600}
 
 Row = Sequence[int]
+Points = tuple[Row | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The look-ups of a part of the span."""
+
+    hits: int
+    lookups: int
+
+    @property
+    def hit_rate(self) -> float | None:
+        return self.hits / self.lookups if self.lookups else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,23 +48,38 @@ class PatternUsage:
 
     template: bytes
     total: Counts
-    points: tuple[Row | None, ...]
+    points: Points
 
     @property
     def hit_rates(self) -> tuple[float | None, ...]:
         """Hit rate of each point, 0 to 1; ``None`` without look-ups."""
-        return tuple(None if row is None else _rate([row]) for row in self.points)
+        return self.hit_rates_of(len(self.points))
+
+    def hit_rates_of(self, most: int) -> tuple[float | None, ...]:
+        """The same, of so many points at most: of neighbours together."""
+        step = -(-len(self.points) // most)
+        return tuple(self._stretch(i, i + step).hit_rate for i in range(0, len(self.points), step))
+
+    @property
+    def halves(self) -> tuple[Stretch, Stretch]:
+        """The earlier and the later half of the span."""
+        middle = len(self.points) // 2
+        return self._stretch(0, middle), self._stretch(middle, len(self.points))
+
+    def _stretch(self, start: int, stop: int) -> Stretch:
+        known = [row for row in self.points[start:stop] if row]
+        hits = sum([row[0] for row in known])
+        return Stretch(hits, hits + sum([row[1] for row in known if len(row) > 1]))
 
     @property
     def trend(self) -> float | None:
         """Hit rate of the later half of the span less that of the earlier one, -1 to 1; ``None`` where either had no
         look-ups."""
-        middle = len(self.points) // 2
-        before, after = (_rate(filter(None, half)) for half in (self.points[:middle], self.points[middle:]))
+        before, after = (half.hit_rate for half in self.halves)
         return None if before is None or after is None else after - before
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AliasUsage:
     """One alias over a span. ``at`` are the Unix times at the end of each point, oldest first."""
 
@@ -52,34 +87,61 @@ class AliasUsage:
     at: tuple[float, ...]
     step: int  #: seconds of a point
     patterns: tuple[PatternUsage, ...]  #: by look-ups, most first; ``usage.OTHER`` among them
+    stop: float = math.inf  #: Unix time up to which is counted, which may lie before the end of the last point
     note: str = ""  #: why nothing is known, in words
+
+    @cached_property
+    def whole(self) -> PatternUsage:
+        """All patterns together, under the template ``usage.OTHER``."""
+        return _together(OTHER, self.patterns, len(self.at))
 
     @property
     def total(self) -> Counts:
         """All patterns together."""
-        found = Counts()
-        for pattern in self.patterns:
-            found.add(pattern.total)
-        return found
+        return self.whole.total
+
+    @property
+    def lost(self) -> float | None:
+        """Seconds that misses cost, of the patterns whose rebuilds are known; ``None`` where none is."""
+        known = [pattern.total.lost for pattern in self.patterns if pattern.total.lost is not None]
+        return sum(known) if known else None
 
     @property
     def hit_rates(self) -> tuple[float | None, ...]:
         """Hit rate of each point, all patterns together."""
-        columns = zip(*(pattern.points for pattern in self.patterns), strict=True)
-        rates = tuple(_rate(filter(None, column)) for column in columns)
-        return rates or (None,) * len(self.at)
+        return self.whole.hit_rates
+
+    @property
+    def seconds(self) -> tuple[float, ...]:
+        """How long each point is so far."""
+        return tuple(min(self.step, self.stop - end + self.step) for end in self.at)
 
     def series(self, value: Callable[[Counts], float | None]) -> tuple[float | None, ...]:
         """A figure of all patterns together, point by point; ``None`` where nothing was asked."""
-        made = []
-        for column in zip(*(pattern.points for pattern in self.patterns), strict=True):
-            rows = [row for row in column if row is not None]
-            made.append(value(Counts(*_sum(rows))) if rows else None)
-        return tuple(made) or (None,) * len(self.at)
+        return tuple(None if row is None else value(Counts(*row)) for row in self.whole.points)
 
     def of(self, template: bytes) -> PatternUsage | None:
         """The pattern of a template, or ``None``."""
-        return next((pattern for pattern in self.patterns if pattern.template == template), None)
+        return self._by_template.get(template)
+
+    def about(self, template: bytes) -> PatternUsage | None:
+        """What is known of a template of another count, which may tell keys apart that this one folds: the pattern
+        itself, else its parts together, else the pattern that it is part of."""
+        if (found := self.of(template)) or template == OTHER:
+            return found
+        if WORD in template:
+            parts = [pattern for pattern in self.patterns if within(pattern.template, template)]
+            if parts:
+                return _together(template, parts, len(self.at))
+        return next((wide for wide in self._wide if within(template, wide.template)), None)
+
+    @cached_property
+    def _by_template(self) -> dict[bytes, PatternUsage]:
+        return {pattern.template: pattern for pattern in self.patterns}
+
+    @cached_property
+    def _wide(self) -> tuple[PatternUsage, ...]:
+        return tuple(pattern for pattern in self.patterns if WORD in pattern.template)
 
 
 def usage(alias: str, span: Span, *, now: float | None = None) -> AliasUsage:
@@ -98,76 +160,96 @@ def between(alias: str, start: float, stop: float, step: int) -> AliasUsage:
     first = last - max(1, round((stop - start) / step)) * step + step
     at = tuple(float(moment + step) for moment in range(first, last + step, step))
     try:
-        with transaction.atomic():
+        with looking(router.db_for_read(Usage)):
             points = _points(alias, first, last, step)
-    except DatabaseError:
-        return AliasUsage(alias, at, step, (), _("Counts are off: the database is locked, or its tables are missing."))
-    return AliasUsage(alias, at, step, tuple(_patterns(points)))
+    except REFUSALS as error:
+        return AliasUsage(alias, at, step, (), stop, _("Counts are off: %(why)s") % {"why": refused(error)})
+    return AliasUsage(alias, at, step, tuple(_patterns(points)), stop)
+
+
+def not_counted(alias: str) -> str:
+    """Why this process counts nothing of an alias, in words; "" if it does."""
+    given = conf.current()
+    if not given.RECORDING:
+        return _("Recording is off: CACHE_ADMIN has RECORDING = False. Set it to True and start the site anew.")
+    if given.RECORDED_ALIASES is not None and alias not in given.RECORDED_ALIASES:
+        return _("This cache is not counted: add it to RECORDED_ALIASES in CACHE_ADMIN and start the site anew.")
+    return ""
 
 
 def _points(alias: str, first: int, last: int, step: int) -> list[Numbers]:
-    """The stored counts of each point: rows of its own level, and finer ones after the last of these."""
+    """The stored counts of each point: rows of its own level, and finer ones after the last of these.
+
+    One statement reads them all, so that what another process sums up meanwhile is met once.
+    """
     points: list[Numbers] = [{} for _ in range(first, last + step, step)]
-    since = first
     levels = [level for level, _kept in reversed(rollup.LEVELS) if level <= step]
+    rows = Usage.objects.filter(alias=alias, at__gte=first, at__lt=last + step)
+    newest = dict(rows.filter(level__in=levels).order_by().values_list("level").annotate(Max("at")))
+    wanted, since = Q(), first
     for level in (*levels, 0):
-        rows = Usage.objects.filter(level=level, alias=alias, at__gte=since, at__lt=last + step)
-        for at, counts in rows.order_by("at").values_list("at", "counts"):
-            point = points[(at - first) // step]
-            for pattern, numbers in counts.items():
-                rollup.add(point, pattern, numbers)
-            if level:
-                since = max(since, at + level)
+        wanted |= Q(level=level, at__gte=since)
+        since = max(since, newest.get(level, first - level) + level)
+    since = covered = first
+    current = step
+    found = rows.filter(wanted).order_by("-level", "at").values_list("level", "at", "counts")
+    for level, at, counts in found:
+        if level != current:
+            since, current = covered, level
+        if at < since:
+            continue
+        covered = max(covered, at + level)
+        place = (at - first) // step
+        if not points[place]:
+            points[place] = counts
+            continue
+        for pattern, numbers in counts.items():
+            rollup.add(points[place], pattern, numbers)
     return points
 
 
 def _patterns(points: Sequence[Numbers]) -> list[PatternUsage]:
     names = list(dict.fromkeys(pattern for point in points for pattern in point))
     into = wider([decoded(name) for name in names])
-    by_template: dict[bytes, list[list[int] | None]] = {}
+    by_template: dict[bytes, list[Row | None]] = {}
     for name in names:
         template = decoded(name)
-        rows = by_template.setdefault(into.get(template, template), [None] * len(points))
-        for i, point in enumerate(points):
-            if (numbers := point.get(name)) is not None:
-                rows[i] = numbers if rows[i] is None else _sum([rows[i] or (), numbers])
-    found = [
-        PatternUsage(template, Counts(*_sum([row for row in rows if row is not None])), tuple(rows))
-        for template, rows in by_template.items()
-    ]
+        rows: list[Row | None] = [point.get(name) for point in points]
+        target = into.get(template, template)
+        if (before := by_template.get(target)) is not None:
+            rows = [_sum([row for row in pair if row is not None]) or None for pair in zip(before, rows, strict=True)]
+        by_template[target] = rows
+    found = [_pattern(template, rows) for template, rows in by_template.items()]
     return sorted(found, key=lambda one: (-one.total.lookups, -one.total.operations, one.template))
+
+
+def _pattern(template: bytes, rows: Sequence[Row | None]) -> PatternUsage:
+    return PatternUsage(template, Counts(*_sum([row for row in rows if row is not None])), tuple(rows))
+
+
+def _together(template: bytes, patterns: Sequence[PatternUsage], points: int) -> PatternUsage:
+    if len(patterns) == 1:
+        return PatternUsage(template, patterns[0].total, patterns[0].points)
+    columns = zip(*(pattern.points for pattern in patterns), strict=True)
+    rows = [_sum([row for row in column if row is not None]) or None for column in columns]
+    return _pattern(template, rows or [None] * points)
 
 
 def wider(templates: Sequence[bytes]) -> dict[bytes, bytes]:
     """Templates to the ones with a word-star that they are part of: one process may fold what another tells apart."""
-    parts = {template: split(template) for template in templates}
-    wide = [(template, *parts[template]) for template in templates if WORD in template]
+    wide: defaultdict[tuple[bytes, int], list[bytes]] = defaultdict(list)
     into: dict[bytes, bytes] = {}
-    for template, (separator, segments) in parts.items():
-        for other, other_separator, general in wide:
-            if (
-                other != template
-                and other_separator == separator
-                and len(general) == len(segments)
-                and all(one in (WORD, mine) for one, mine in zip(general, segments, strict=True))
-            ):
-                into[template] = other
-                break
+    shapes = [(template, *split(template)) for template in templates]
+    for template, separator, segments in shapes:
+        if WORD in template:
+            wide[separator, len(segments)].append(template)
+    for template, separator, segments in shapes:
+        others = wide.get((separator, len(segments)), ())
+        found = next((other for other in others if other != template and within(template, other)), None)
+        if found is not None:
+            into[template] = found
     return into
 
 
-def _rate(rows: Iterable[Row]) -> float | None:
-    hits = lookups = 0
-    for row in rows:
-        found = row[0] if row else 0
-        hits += found
-        lookups += found + (row[1] if len(row) > 1 else 0)
-    return hits / lookups if lookups else None
-
-
 def _sum(rows: Sequence[Row]) -> list[int]:
-    total = [0] * max(map(len, rows), default=0)
-    for row in rows:
-        for place, number in enumerate(row):
-            total[place] += number
-    return total
+    return list(map(sum, zip_longest(*rows, fillvalue=0)))

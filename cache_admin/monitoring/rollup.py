@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import operator
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -88,8 +89,7 @@ def add(total: Numbers, pattern: str, numbers: Sequence[int]) -> None:
         return
     if len(numbers) > len(have):
         have.extend([0] * (len(numbers) - len(have)))
-    for place, number in enumerate(numbers):
-        have[place] += number
+    have[: len(numbers)] = map(operator.add, have, numbers)
 
 
 def _minutes(now: float) -> bool:

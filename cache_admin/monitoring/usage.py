@@ -64,6 +64,11 @@ class Counts:
         return None if self.rebuild is None else self.misses * self.rebuild
 
     @property
+    def time(self) -> float | None:
+        """Seconds in the cache of an operation, on average; ``None`` without any."""
+        return self.micros / self.operations / 1e6 if self.operations else None
+
+    @property
     def written(self) -> float | None:
         """Bytes of a set, on average; ``None`` where no set was of a kind whose bytes are known."""
         return self.size / self.sized if self.sized else None

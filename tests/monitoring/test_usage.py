@@ -269,3 +269,55 @@ def test_nobody_waits_for_a_flush_under_way(forgotten: None) -> None:
         began = time.monotonic()
         assert not flushing.flush()
         assert time.monotonic() - began < 0.5
+
+
+@pytest.mark.django_db
+def test_a_pattern_of_another_count_is_found_by_membership() -> None:
+    wide = b"user:" + WORD + b":profile"
+    rows = {wide: Counts(hits=5), b"cart:anna:x": Counts(hits=2), b"cart:bert:x": Counts(misses=1), A: Counts(hits=1)}
+    Usage.objects.bulk_create([Usage(level=60, alias="default", at=int(NOW) - 60, counts=dump(rows))])
+    usage = rates.usage("default", SPANS[0], now=NOW)
+
+    def lookups(template: bytes) -> int | None:
+        found = usage.about(template)
+        return found.total.lookups if found else None
+
+    assert lookups(A) == 1
+    assert lookups(b"user:anna:profile") == 5  # told apart there, folded here
+    assert lookups(b"cart:" + WORD + b":x") == 3  # and the other way round
+    assert lookups(b"cart:" + WORD + b":y") is None
+    assert lookups(OTHER) is None
+
+
+@pytest.mark.django_db
+def test_all_patterns_together_and_points_in_groups() -> None:
+    def row(at: float, **hits: int) -> Usage:
+        return stored(60, at - at % 60, **hits)
+
+    Usage.objects.bulk_create([row(NOW - 840, a=2, b=1), row(NOW - 120, a=4)])
+    usage = rates.usage("default", SPANS[0], now=NOW)
+    assert usage.total.hits == sum(counts.total.hits for counts in usage.patterns) == 7
+    assert [value for value in usage.series(lambda counts: counts.hits) if value is not None] == [3, 4]
+    assert usage.hit_rates.count(1.0) == 2
+    assert usage.whole.hit_rates_of(3) == (1.0, None, 1.0)
+    assert usage.lost is None
+
+
+@pytest.mark.django_db
+def test_the_last_point_is_as_long_as_it_has_lasted() -> None:
+    usage = rates.usage("default", SPANS[0], now=NOW - NOW % 60 + 20)
+    assert usage.seconds[-1] == 20
+    assert set(usage.seconds[:-1]) == {60}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_counts_can_be_read_while_another_process_writes() -> None:
+    Usage.objects.bulk_create([stored(60, NOW - 120, a=1)])
+    locker = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
+    locker.execute("BEGIN IMMEDIATE")
+    try:
+        began = time.monotonic()
+        assert hits(rates.usage("default", SPANS[0], now=NOW)) == {A: 1}
+        assert time.monotonic() - began < 2
+    finally:
+        locker.close()
