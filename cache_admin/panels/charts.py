@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
+from functools import lru_cache
 from typing import Any, Literal
 
 from django.utils import timezone
-from django.utils.formats import time_format
+from django.utils.formats import date_format, time_format
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 
 from cache_admin.monitoring.history import History, Series
+from cache_admin.monitoring.marks import Mark
 
-Unit = Literal["bytes", "percent", "rate"]
+Unit = Literal["bytes", "percent", "rate", "count"]
+DAY = 86_400
+TOLD = 4  #: marks that stand under a chart
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,30 +34,46 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A line chart over time; ``json`` is read by ``cache_admin.js``, ``rows`` are its table twin, newest first."""
+    """A chart over time, of lines or of bars that stand on each other; ``json`` is read by ``cache_admin.js``, ``rows``
+    are its table twin, newest first."""
 
     unit: Unit
     lines: tuple[Line, ...]
-    moments: tuple[float, ...]
-    marks: tuple[float, ...] = ()  #: Unix times of restarts
+    moments: tuple[float, ...]  #: Unix times at the end of each point
+    marks: tuple[Mark, ...] = ()
     top: float | None = None  #: upper end of the axis; None lets the values decide
     at_least: float = 1  #: what the axis shows in any case
+    stacked: bool = False
 
     @classmethod
-    def of(cls, history: History, unit: Unit, *lines: Line, top: float | None = None, at_least: float = 1) -> Chart:
-        return cls(unit, lines, history.at, history.restarts, top, at_least)
+    def of(
+        cls,
+        history: History,
+        unit: Unit,
+        *lines: Line,
+        top: float | None = None,
+        at_least: float = 1,
+        marks: Sequence[Mark] = (),
+    ) -> Chart:
+        """A chart of a server's history, with its restarts marked, and ``marks`` besides."""
+        restarts = [Mark(moment, "restart", _("server restarted")) for moment in history.restarts]
+        return cls(unit, lines, history.at, tuple(sorted([*restarts, *marks])), top, at_least)
 
     @property
     def json(self) -> dict[str, Any]:
         factor = 100 if self.unit == "percent" else 1
         return {
             "unit": self.unit,
-            "labels": [_clock(moment, "H:i") for moment in self.moments],
+            "stacked": self.stacked,
+            "labels": [self._clock(moment, "H:i") for moment in self.moments],
             "min": 0,
             "max": self.top,
             "atLeast": self.at_least,
             "legend": len(self.lines) > 1,
-            "marks": [self._point_of(moment) for moment in self.marks],
+            "marks": [
+                {"at": self._point_of(mark.at), "kind": mark.kind, "label": f"{self.clock(mark.at)} {mark.label}"}
+                for mark in self.marks
+            ],
             "series": [
                 {
                     "label": str(line.label),
@@ -62,18 +85,48 @@ class Chart:
         }
 
     @property
-    def rows(self) -> Iterator[tuple[str, tuple[float | None, ...]]]:
+    def rows(self) -> Iterator[tuple[str, tuple[float | None, ...], list[str]]]:
+        """Moment, values, and in words what happened then, of each point that knows anything."""
+        marked: defaultdict[int, list[str]] = defaultdict(list)
+        for mark in self.marks:
+            marked[self._point_of(mark.at)].append(mark.label)
         for i in reversed(range(len(self.moments))):
             values = tuple(line.values[i] for line in self.lines)
-            if any(value is not None for value in values):
-                yield _clock(self.moments[i], "H:i:s"), values
+            if i in marked or any(value is not None for value in values):
+                yield self._clock(self.moments[i], "H:i:s"), values, marked.get(i, [])
+
+    @property
+    def known(self) -> bool:
+        """Whether there is anything to draw."""
+        return any(value is not None for line in self.lines for value in line.values)
+
+    @property
+    def told(self) -> list[tuple[str, Mark]]:
+        """The newest marks with their moments as text, newest first; the table twin has all."""
+        return [(self.clock(mark.at), mark) for mark in reversed(self.marks[-TOLD:])]
+
+    @property
+    def untold(self) -> int:
+        """How many older ones there are."""
+        return max(0, len(self.marks) - TOLD)
+
+    def clock(self, moment: float) -> str:
+        """A moment as the axis tells it."""
+        return self._clock(moment, "H:i")
+
+    def _clock(self, moment: float, pattern: str) -> str:
+        days = self.moments and self.moments[-1] - self.moments[0] > DAY - 3_600
+        return _text(moment, "j M H:i" if days else pattern, timezone.get_current_timezone(), get_language())
 
     def _point_of(self, moment: float) -> int:
         return min(bisect_left(self.moments, moment), len(self.moments) - 1)
 
 
-def _clock(moment: float, pattern: str) -> str:
-    return time_format(datetime.fromtimestamp(moment, tz=timezone.get_current_timezone()), pattern)
+@lru_cache(maxsize=2_048)
+def _text(moment: float, pattern: str, zone: tzinfo, language: str | None) -> str:
+    """Charts of one page share their moments, and so does the same page a few seconds later."""
+    local = datetime.fromtimestamp(moment, tz=zone)
+    return time_format(local, pattern) if pattern.startswith("H") else date_format(local, pattern)
 
 
 def sparkline(values: Series, *, width: int = 120, height: int = 24) -> Sequence[str]:

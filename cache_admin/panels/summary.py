@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 from cache_admin.adapters.base import Adapter
 from cache_admin.health import checking
 from cache_admin.monitoring import history as histories
-from cache_admin.monitoring import sampler
+from cache_admin.monitoring import rates, sampler
+from cache_admin.monitoring.spans import SHORTEST
 from cache_admin.panels.base import Panel, register
 from cache_admin.panels.charts import sparkline
 
@@ -17,15 +18,17 @@ class Summary(Panel):
     place: ClassVar[Any] = "overview"
 
     def context(self, adapter: Adapter) -> dict[str, Any]:
+        asked = rates.usage(adapter.alias, SHORTEST).total
         if not adapter.can_tell_server:
             verdict = checking.glance(adapter).verdict
-            return {"info": None, "verdict": None if verdict.level == "good" else verdict}
+            return {"info": None, "asked": asked, "verdict": None if verdict.level == "good" else verdict}
         reading = sampler.reading(adapter.alias)
         history = histories.series(reading)
         primary = reading.primary
         info = primary.info
         context: dict[str, Any] = {
             "info": info,
+            "asked": asked,
             "silent": primary.error is not None,
             "verdict": checking.glance(adapter, reading, history).verdict,
             "history": history,

@@ -85,6 +85,12 @@ def rate(figure: Figure) -> str:
 
 
 @register.filter
+def in_unit(value: float | None, unit: str) -> str:
+    """A figure of a chart in the unit of its axis."""
+    return {"bytes": size, "percent": percent, "count": count, "rate": rate}[unit](value)
+
+
+@register.filter
 def exactly(figure: Figure) -> str:
     """The figure in full for a title: "41,233", or "41,233 (40,102 to 42,364)" for an estimate."""
     value = _value(figure)

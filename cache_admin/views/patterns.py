@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
-from cache_admin import keys
+from cache_admin import conf, keys
 from cache_admin.adapters.base import Adapter
 from cache_admin.keyspace import growth, public
 from cache_admin.keyspace.growth import Change, Point
 from cache_admin.keyspace.report import Estimate, PatternStats, Report
+from cache_admin.monitoring import rates
+from cache_admin.monitoring.spans import span_of
 from cache_admin.panels.charts import sparkline
 from cache_admin.views.census import CensusPage
 from cache_admin.views.export import csv_response, download
@@ -25,6 +27,8 @@ from cache_admin.views.naming import name_of
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise as StrOrPromise
 
+#: The span of hit rates on these pages.
+LATELY = span_of("1h")
 SORTS: dict[str, Callable[[PatternStats], Any]] = {
     "pattern": lambda stats: stats.pattern.lower(),
     "keys": lambda stats: stats.keys.value,
@@ -42,6 +46,7 @@ COLUMNS: tuple[tuple[str, StrOrPromise, str], ...] = (
     ("mean", _("Mean"), "ca-num ca-minor"),
     ("largest", _("Largest"), "ca-num ca-minor"),
     ("no_expiry", _("No expiry"), "ca-num ca-minor"),
+    ("", _("Hit rate"), "ca-num ca-minor"),
     ("", _("Expires in"), "ca-minor"),
     ("", _("Actions"), "ca-minor"),
 )
@@ -52,6 +57,13 @@ class PatternTable(CensusPage):
 
     tab = "patterns"
     title = _("Patterns")
+
+    def asked(self) -> dict[str, Any]:
+        """What the application asked of the alias lately."""
+        return {
+            "usage": rates.usage(self.cache.alias, LATELY),
+            "approx": "≈\u202f" if conf.current().RECORDING_SHARE < 1 else "",
+        }
 
     @property
     def sort(self) -> str:
@@ -93,6 +105,7 @@ class Patterns(PatternTable):
                 "headers": headers(request, columns, self.sort),
                 "page_query": query(request, page=None),
                 "here": query(request, sample=None),
+                **self.asked(),
             }
         return self.render(context)
 
@@ -122,7 +135,7 @@ def _line(points: Sequence[Point]) -> Sequence[str]:
     return sparkline(tuple(None if amount is None else amount / most for amount in found))
 
 
-class Pattern(CensusPage):
+class Pattern(PatternTable):
     """One pattern: as a row that opens in place, or as a page to link to."""
 
     template_name = "cache_admin/pattern.html"
@@ -140,7 +153,7 @@ class Pattern(CensusPage):
         stats = next((stats for stats in candidates if stats and stats.template == wanted), None)
         context: dict[str, Any] = {**self.about(report), "stats": stats, "template_token": template}
         if report and stats and stats is not report.other:
-            context["growth"] = Growth.of(report, stats)
+            context |= {"growth": Growth.of(report, stats), **self.asked()}
         return self.render(context)
 
 

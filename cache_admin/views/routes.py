@@ -10,6 +10,7 @@ from cache_admin.views.deploys import Deploys, DeploysExport
 from cache_admin.views.find import Find, FindIn
 from cache_admin.views.forecast import Forecast
 from cache_admin.views.health import Health, HealthMute, HealthUnmute
+from cache_admin.views.hit_rates import HitRate, HitRates, HitRatesExport
 from cache_admin.views.invalidate import Invalidate, InvalidateConfirm, InvalidatePreview
 from cache_admin.views.key import Key, KeyChange
 from cache_admin.views.keys import Keys
@@ -46,6 +47,9 @@ ROUTES: list[tuple[str, type[CacheView], str]] = [
     ("alias/<cache_alias:alias>/health/", Health, "health"),
     ("alias/<cache_alias:alias>/health/mute/", HealthMute, "health_mute"),
     ("alias/<cache_alias:alias>/health/unmute/", HealthUnmute, "health_unmute"),
+    ("alias/<cache_alias:alias>/hit-rates/", HitRates, "hit_rates"),
+    ("alias/<cache_alias:alias>/hit-rates/export/<str:kind>/", HitRatesExport, "hit_rates_export"),
+    ("alias/<cache_alias:alias>/hit-rates/<str:template>/", HitRate, "hit_rate"),
     ("alias/<cache_alias:alias>/forecast/", Forecast, "forecast"),
     ("alias/<cache_alias:alias>/leftovers/", Leftovers, "leftovers"),
     ("alias/<cache_alias:alias>/leftovers/values/", ValuesStart, "values_start"),

@@ -15,6 +15,7 @@ TABS: tuple[tuple[str, object, str, bool], ...] = (
     ("patterns", _("Patterns"), "view_cache", True),
     ("keys", _("Keys"), "view_cache", True),
     ("large_keys", _("Large keys"), "view_cache", True),
+    ("hit_rates", _("Hit rates"), "view_cache", True),
     ("health", _("Health"), "view_cache", True),
     ("forecast", _("Expiry"), "view_cache", True),
     ("leftovers", _("Leftovers"), "view_cache", True),

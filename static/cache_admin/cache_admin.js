@@ -57,14 +57,21 @@
     afterDatasetsDraw(chart) {
       const { ctx, chartArea: area, scales } = chart;
       ctx.save();
-      ctx.strokeStyle = colour("--ca-warn");
-      ctx.setLineDash([3, 3]);
-      (chart.caMarks || []).forEach((index) => {
-        const x = scales.x.getPixelForValue(index);
+      (chart.caMarks || []).forEach(({ at, kind }) => {
+        const x = scales.x.getPixelForValue(at);
+        const deploy = kind === "deploy";
+        ctx.strokeStyle = ctx.fillStyle = colour(deploy ? "--ca-fg" : "--ca-warn");
+        ctx.setLineDash(deploy ? [] : [3, 3]);
         ctx.beginPath();
         ctx.moveTo(x, area.top);
         ctx.lineTo(x, area.bottom);
         ctx.stroke();
+        if (!deploy) return;
+        ctx.beginPath(); /* a flag: told apart without colour too */
+        ctx.moveTo(x, area.top);
+        ctx.lineTo(x + 8, area.top + 4);
+        ctx.lineTo(x, area.top + 8);
+        ctx.fill();
       });
       ctx.restore();
     },
@@ -79,7 +86,12 @@
       interaction: { mode: "index", intersect: false },
       plugins: {
         legend: { display: Boolean(data.legend), position: "top", align: "end", labels: { color: colour("--ca-quiet"), boxWidth: 14, boxHeight: 1, padding: 6, font: { size: 11 } } },
-        tooltip: { callbacks: { label: (item) => `${item.dataset.label}: ${format(item.parsed.y)}` } },
+        tooltip: {
+          callbacks: {
+            label: (item) => `${item.dataset.label}: ${format(item.parsed.y)}`,
+            footer: (items) => (data.marks || []).filter((mark) => mark.at === items[0]?.dataIndex).map((mark) => mark.label),
+          },
+        },
       },
       scales: {
         x: { stacked: Boolean(data.stacked), ticks: { ...ticks, autoSkip: true, maxTicksLimit: 4 }, grid: { display: false }, border: { color: colour("--ca-border") } },

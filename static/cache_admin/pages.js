@@ -4,7 +4,7 @@
   window.setInterval(() => { if (!document.hidden) document.body.dispatchEvent(new CustomEvent("ca:tick")); }, 1000);
 
   /* A row that opens in place closes with a second click; htmx only opens. */
-  const detailOf = (link) => link.closest("tr").nextElementSibling.querySelector(".ca-detail");
+  const detailOf = (link) => link.closest("tr").nextElementSibling?.querySelector(".ca-detail");
   document.addEventListener("click", (event) => {
     const link = event.target.closest(".ca-open");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -14,4 +14,11 @@
     link.setAttribute("aria-expanded", "false");
     detailOf(link).replaceChildren();
   }, true);
+
+  /* A table that is drawn anew keeps its opened rows (hx-preserve), so their links must say that they are open. */
+  document.body.addEventListener("htmx:afterSwap", (event) => {
+    event.detail.target.querySelectorAll(".ca-open").forEach((link) => {
+      if (detailOf(link)?.hasChildNodes()) link.setAttribute("aria-expanded", "true");
+    });
+  });
 })();

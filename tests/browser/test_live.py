@@ -25,6 +25,7 @@ from tests.browser.conftest import Operator
 pytestmark = pytest.mark.browser
 HOME = "/admin/cache_admin/cache/"
 PAGES = ("", "alias/default/", "alias/default/patterns/", "alias/default/keys/", "alias/default/large-keys/",
+         "alias/default/hit-rates/",
          "alias/default/invalidate/?kind=glob&target=product:*", "operations/")  # fmt: skip
 
 

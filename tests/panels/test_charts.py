@@ -21,13 +21,14 @@ def test_a_chart_and_its_table_hold_the_same_figures():
     assert len(data["labels"]) == SHORTEST.points
     assert data["series"][0]["values"][-2:] == [None, 90.0]
     (row,) = chart.rows
-    assert row[1] == (0.9,)
+    assert row[1:] == ((0.9,), [])
 
 
 def test_a_restart_is_marked_at_its_point():
     readings = [Counters(at=100.0, run_id="a", commands=1), Counters(at=450.0, run_id="b", commands=1)]
     history = fold([(True, readings)], 0.0, 900.0)
-    assert Chart.of(history, "rate").json["marks"] == [22]
+    (mark,) = Chart.of(history, "rate").json["marks"]
+    assert (mark["at"], mark["kind"]) == (22, "restart")
 
 
 def test_a_sparkline_breaks_at_gaps():

@@ -98,7 +98,7 @@ class TestLockedDatabase:
             assert "is locked" in text(response)
         assert raw.exists("shop:1:a")
 
-    @pytest.mark.parametrize("name", ["dashboard", "patterns", "keys", "large_keys", "invalidate"])
+    @pytest.mark.parametrize("name", ["dashboard", "patterns", "keys", "large_keys", "hit_rates", "invalidate"])
     def test_looking_still_works(self, client: Client, name: str) -> None:
         assert client.get(url(name, "default")).status_code == 200
 
