@@ -42,7 +42,7 @@ format: $(VENV)/installed-dev ## Put code and templates into the house style
 	@$(BIN)/ruff format
 	@$(DJADE) {} + || $(DJADE) --check {} +  # it fails where it changed something; what is well now is no failure
 
-BENCHMARKS ?= census sample pages purge cached_function invalidation warming middleware recording
+BENCHMARKS ?= census sample pages purge cached_function invalidation warming middleware recording hit_rates
 bench: $(VENV)/installed-test ## Measure speed, each figure as a ratio of one run; BENCHMARKS="census" runs one
 	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name; done
 
