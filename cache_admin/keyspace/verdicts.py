@@ -78,7 +78,7 @@ class Verdict:
 
 
 def in_words(found: Mapping[str, int]) -> str:
-    """A :func:`~.comparison.tally` in words: "3 patterns worse, 1 vanished, 1 new and never expires"."""
+    """A :func:`~.compared.tally` in words: "3 patterns worse, 1 vanished, 1 new and never expires"."""
     worse, grew, vanished, endless, new, better = (found.get(name, 0) for name in _TOLD)
     parts = []
     if worse:

@@ -11,6 +11,7 @@ from cache_admin import conf
 from cache_admin.adapters import adapter, aliases
 from cache_admin.exceptions import CacheAdminError, Unsupported
 from cache_admin.keyspace import comparison, contents
+from cache_admin.keyspace.compared import tally
 from cache_admin.keyspace.holdings import Contents, dump, load
 from cache_admin.models import Deploy
 from cache_admin.monitoring import deploys
@@ -58,7 +59,7 @@ def settle(deploy: Deploy) -> None:
         except CacheAdminError:
             logger.debug("The cache %s is not compared.", alias, exc_info=True)
     rows = [row for one in found for row in one.rows]
-    deploys.keep_verdicts(deploy, comparison.tally(rows, [one.left for one in found if one.left]))
+    deploys.keep_verdicts(deploy, tally(rows, [one.left for one in found if one.left]))
 
 
 def _take(alias: str, previous: Deploy | None) -> Contents | None:

@@ -10,7 +10,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from cache_admin import keys
-from cache_admin.keyspace.comparison import Left
+from cache_admin.keyspace.compared import Left
 from cache_admin.keyspace.judging import points
 from cache_admin.keyspace.report import Estimate
 from cache_admin.keyspace.verdicts import in_words
@@ -29,7 +29,7 @@ def difference(before: Figure, after: Figure, unit: str) -> str:
     if one is None or other is None or one == other or _overlap(before, after):
         return ""
     if unit == "points":
-        return points(other - one)
+        return _("%(points)s points") % {"points": points(other - one)}
     more, amount = other > one, abs(other - one)
     return f"{_SIGN[more]}{_WORDS[unit](amount)}"
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cache_admin import keys
-from cache_admin.keyspace.comparison import Comparison, Row
+from cache_admin.keyspace.compared import Comparison, Row
 from cache_admin.keyspace.report import Estimate
 from cache_admin.models import Deploy
 

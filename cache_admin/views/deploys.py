@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from cache_admin.adapters import aliases
 from cache_admin.exceptions import CacheAdminError
 from cache_admin.keyspace import comparison, windows
-from cache_admin.keyspace.comparison import Comparison, Row
+from cache_admin.keyspace.compared import Comparison, Row, tally
 from cache_admin.keyspace.verdicts import WORSE, grade_of, in_words
 from cache_admin.models import Deploy
 from cache_admin.views import deploy_rows
@@ -106,7 +106,7 @@ class Deploys(DeployPage):
         compared = self.compared(deploy)
         page = page_of(self.chosen(compared), self.request)
         left = [one.left for one in compared if one.left]
-        found = comparison.tally((row for one in compared for row in one.rows), left)
+        found = tally((row for one in compared for row in one.rows), left)
         return {
             "compared": compared,
             "window": compared[0].window if compared else None,

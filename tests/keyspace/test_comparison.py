@@ -13,7 +13,8 @@ from django.test import override_settings
 from embedded import running
 
 from cache_admin.keyspace import reports
-from cache_admin.keyspace.comparison import Comparison, Row, compare, tally
+from cache_admin.keyspace.compared import Comparison, Row, tally
+from cache_admin.keyspace.comparison import compare
 from cache_admin.keyspace.contents import take
 from cache_admin.keyspace.holdings import dump, load
 from cache_admin.models import Deploy, Usage
@@ -124,6 +125,20 @@ def test_keys_of_the_version_before_are_left_behind(raw: redis.Redis, settings, 
     assert [verdict.kind for verdict in row(found, PRODUCT).verdicts] == ["hit_rate"]
     assert [figure.value for figure in row(found, PRODUCT).keys] == [300, 30]
     assert tally(found.rows, [found.left])["left"] == 320
+
+
+def test_a_new_version_is_the_work_of_the_deploy_that_brought_it(raw: redis.Redis, settings) -> None:
+    fill(product=300)
+    first = marked(900, "one")
+    aliases = {**settings.CACHES, "default": {**settings.CACHES["default"], "VERSION": 2}}
+    with override_settings(CACHES=aliases):
+        second = marked(300, "two")
+        fill(product=30)
+        before, after = compare("default", first), compare("default", second)
+    assert before.left is None
+    assert [figure.value for figure in row(before, PRODUCT).keys] == [300, 300]
+    assert after.left is not None
+    assert after.left.holding.keys.value == 300
 
 
 def test_a_changed_prefix_leaves_keys_behind_too(raw: redis.Redis, settings) -> None:
