@@ -71,9 +71,8 @@ def compare(alias: str, deploy: Deploy, *, seconds: int = LENGTHS[USUAL], now: f
 
 def _counted(alias: str, stretch: Window, notes: list[str]) -> tuple[Mapping[bytes, Counts], Mapping[bytes, Counts]]:
     """Counts by template of both stretches."""
-    settings = conf.current()
-    if not settings.RECORDING or (settings.RECORDED_ALIASES is not None and alias not in settings.RECORDED_ALIASES):
-        notes.append(_("The operations of %(alias)s are not counted (RECORDING is off).") % {"alias": alias})
+    if why := rates.not_counted(alias):
+        notes.append(_("%(alias)s: %(why)s") % {"alias": alias, "why": why})
         return {}, {}
     if not stretch.points:
         return {}, {}
