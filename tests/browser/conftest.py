@@ -16,15 +16,15 @@ from pytest_django.live_server_helper import LiveServer
 
 from cache_admin.keyspace import reports
 
-# Playwright's sync API runs an event loop in this thread, which Django would refuse to share with the ORM.
-os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
-@pytest.fixture(scope="session")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
+@pytest.fixture(scope="module")
+def browser(chromium: str, django_db_setup: None) -> Iterator[Browser]:
+    """Playwright's sync API runs an event loop in this thread, which Django would refuse to share with the ORM. It
+    may until the browser is closed, so that the tests of other modules find neither loop nor leave."""
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         started = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield started
         started.close()
