@@ -22,6 +22,8 @@ PAGES = {
     "overview": "",
     "dashboard": "alias/default/",
     "patterns": "alias/default/patterns/",
+    "hit-rates": "alias/default/hit-rates/",
+    "health": "alias/default/health/",
     "invalidate": "alias/default/invalidate/?kind=glob&target=product:*",
 }
 
