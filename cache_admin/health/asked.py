@@ -16,7 +16,7 @@ from cache_admin.health.finding import Finding, Level, code, finder
 from cache_admin.health.servers import EVICTING
 from cache_admin.keyspace import catalogue, estimates
 from cache_admin.keyspace.coverage import typical
-from cache_admin.monitoring.usage import OTHER, Counts
+from cache_admin.monitoring.usage import OTHER, Counts, total
 from cache_admin.operations import words
 from cache_admin.patterns import display
 
@@ -43,7 +43,7 @@ def hit_rate(facts: Facts) -> Iterator[Finding]:
     counts = facts.stored.counts
     if counts.hours_before < HOURS:
         return
-    whole = counts.whole()
+    whole = counts.whole
     fallen = [row for row in counts.patterns() if _fell(row[1], row[2], counts)]
     if _fell(*whole, counts) and not any(hour.misses >= SPEAKS_FOR * whole[0].misses for _name, hour, _then in fallen):
         fallen.insert(0, (b"", *whole))
@@ -132,7 +132,7 @@ def read_once(facts: Facts) -> Iterator[Finding]:
 @finder("errors")
 def errors(facts: Facts) -> Iterator[Finding]:
     counts = facts.stored.counts
-    hour, _before = counts.whole()
+    hour, _before = counts.whole
     tried = hour.operations + hour.errors
     if counts.seen(hour.errors) < ERRORS or hour.errors < ERROR_SHARE * tried:
         return
@@ -152,12 +152,12 @@ def _read_little(facts: Facts) -> Iterator[tuple[bytes, Counts]]:
     if counts.hours_before < HOURS:
         return
     for template, hour, before in counts.patterns():
-        day = Counts()
-        day.add(hour)
-        day.add(before)
+        sets, hits = hour.sets + before.sets, hour.hits + before.hits
+        if counts.seen(sets) < SETS or hits >= HARDLY * sets:
+            continue
         family = catalogue.family(typical(template))
-        if counts.seen(day.sets) >= SETS and day.hits < HARDLY * day.sets and not (family and family.name in _UNREAD):
-            yield template, day
+        if not (family and family.name in _UNREAD):
+            yield template, total((hour, before))
 
 
 def _day(facts: Facts, day: Counts) -> tuple[str, ...]:

@@ -6,16 +6,17 @@ from collections.abc import Iterator
 
 from django.utils.translation import gettext as _
 
-from cache_admin.health.facts import Facts, not_counted
+from cache_admin.health.facts import Facts
 from cache_admin.health.finding import Finding, finder
+from cache_admin.monitoring import rates
 
 
 @finder("recording-off")
 def recording_off(facts: Facts) -> Iterator[Finding]:
-    if not_counted(facts.alias):
-        evidence = (_("no hit rates per pattern, stampedes, early evictions or errors of this cache are known"),)
-        mend = _("Set RECORDING, and name the alias in RECORDED_ALIASES if that is given.")
-        yield Finding("recording-off", "info", _("the operations of this cache are not counted"), evidence, mend)
+    if why := rates.not_counted(facts.alias):
+        text = _("the operations of this cache are not counted")
+        evidence = (_("no hit rates per pattern, stampedes, early evictions or errors of it are known"),)
+        yield Finding("recording-off", "info", text, evidence, why)
     elif facts.stored.counts.note:
         mend = _("Run manage.py migrate, or look at the load of the database.")
         text = _("what the application counted cannot be read")

@@ -8,7 +8,8 @@ tries how far the largest values can be compressed, and compares before and afte
 
 from __future__ import annotations
 
-import logging
+import os
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,7 +17,6 @@ from dataclasses import dataclass, field
 
 from django.db import router, transaction
 
-from cache_admin import conf
 from cache_admin.adapters.base import Adapter
 from cache_admin.adapters.server_info import SlowCommand
 from cache_admin.health import counted
@@ -33,8 +33,6 @@ from cache_admin.monitoring.database import REFUSALS
 from cache_admin.monitoring.history import History, Series
 from cache_admin.monitoring.sampler import Reading
 from cache_admin.monitoring.spans import Span
-
-logger = logging.getLogger(__name__)
 
 #: Seconds for which a process goes on with what it read from the database, so that ten cards read it once.
 REMEMBERED = 30.0
@@ -99,7 +97,16 @@ class Facts:
         return (self.history.recent.evictions or 0.0) if self.history else 0.0
 
 
-_remembered: dict[str, tuple[float, Stored]] = {}
+@dataclass(slots=True)
+class _Memory:
+    """What this process read of one alias, and when (monotonic)."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    stored: Stored | None = None
+    at: float = 0.0
+
+
+_memories: dict[str, _Memory] = {}
 
 
 def glance(adapter: Adapter, reading: Reading | None = None, history: History | None = None) -> Facts:
@@ -110,21 +117,22 @@ def glance(adapter: Adapter, reading: Reading | None = None, history: History | 
     if adapter.can_tell_server:
         reading = reading or sampler.reading(adapter.alias)
         history = history or histories.series(reading)
-    known = _remembered.get(adapter.alias)
-    if known is None or time.monotonic() - known[0] > REMEMBERED:
-        known = _remembered[adapter.alias] = time.monotonic(), stored(adapter, reading)
-    return Facts(adapter.alias, adapter, time.time(), reading, history, known[1])
+    known = _known(adapter, reading)
+    return Facts(adapter.alias, adapter, time.time(), reading, history, known)
+
+
+def _known(adapter: Adapter, reading: Reading | None) -> Stored:
+    """What was read at most ``REMEMBERED`` seconds ago. Of cards that come at once, one reads and the others wait."""
+    memory = _memories.setdefault(adapter.alias, _Memory())
+    with memory.lock:
+        if memory.stored is None or time.monotonic() - memory.at > REMEMBERED:
+            memory.stored, memory.at = stored(adapter, reading), time.monotonic()
+        return memory.stored
 
 
 def forget() -> None:
-    """Drops what this process remembers; for tests."""
-    _remembered.clear()
-
-
-def not_counted(alias: str) -> bool:
-    """Whether the settings say that the operations of an alias are not counted."""
-    given = conf.current()
-    return not given.RECORDING or (given.RECORDED_ALIASES is not None and alias not in given.RECORDED_ALIASES)
+    """Drops what this process remembers: in a child, for a lock may be held by a thread of its parent; in tests."""
+    _memories.clear()
 
 
 def stored(adapter: Adapter, reading: Reading | None) -> Stored:
@@ -160,3 +168,6 @@ def _rejected(reading: Reading, now: float) -> dict[str, int]:
             if first := rows.order_by("at").first():
                 found[node.server] = max(0, node.info.rejected - (first.reading.get("rejected") or 0))
     return found
+
+
+os.register_at_fork(after_in_child=forget)

@@ -86,8 +86,9 @@ class HealthPage(CacheView):
         try:
             if name == "patterns" and token:
                 return Link(self.url("pattern", alias, token), PATTERN)
-            if name == "hit_rates" and token:
-                return Link(self.url("hit_rate", alias, token), label)
+            if name == "hit_rates":
+                url = self.url("hit_rate", alias, token) if token else self.url(name, alias)
+                return Link(f"{url}?span=24h", label)
             if name == "deploys":
                 return Link(f"{self.url(name)}?{urlencode({'alias': alias})}", label)
             if name == "warmers":

@@ -17,9 +17,12 @@ from django.db import connection
 from django.test import Client
 
 from cache_admin.adapters import servers
+from cache_admin.health.finding import Finding, finders
 from cache_admin.models import MutedFinding
 from cache_admin.monitoring import sampler
+from cache_admin.patterns import ID
 from cache_admin.views.base import PERMISSIONS
+from cache_admin.views.health import LABELS
 from tests.views.conftest import SignIn, text, url
 
 pytestmark = pytest.mark.usefixtures("raw")
@@ -68,6 +71,19 @@ class TestReading:
         shown = text(client.get(url("health", "core")))
         assert "&lt;script&gt;alert(x)" in shown
         assert "<script>alert" not in shown
+
+    @pytest.mark.parametrize("link", LABELS)
+    @pytest.mark.parametrize("template", [b"", b"product:" + ID])
+    def test_each_link_leads_to_its_page(self, client: Client, link: str, template: bytes) -> None:
+        caches["core"].set_many({f"product:{i}": 1 for i in range(3)}, 600)
+
+        def find(known: object) -> list[Finding]:
+            return [Finding("made-up", "bad", "linked", (), "Go there:", link, template)]
+
+        with finders.temporarily("made-up", find):
+            shown = text(client.get(url("health", "core"))).split("linked", 1)[1].split("</p>")[1]
+        (target,) = re.findall(r'<a href="([^"]+)"', shown)
+        assert client.get(target.replace("&amp;", "&")).status_code == 200
 
     def test_a_link_that_is_not_permitted_is_shown_with_the_reason(self, sign_in: SignIn) -> None:
         caches["core"].set("a", 1, 600)
