@@ -25,6 +25,10 @@ _PTTL = b"*2\r\n$4\r\nPTTL\r\n$%d\r\n%b\r\n"
 _PLAIN = {int, type(None)}
 _TYPE = b"*2\r\n$4\r\nTYPE\r\n$%d\r\n%b\r\n"
 
+#: Seconds of the server beyond the way there and back, from which on a page is slow; keys that a page has at least.
+SLOW_PAGE = 0.25
+LEAST_COUNT = 100
+
 Open = Callable[[], AbstractContextManager[Link]]
 
 
@@ -57,6 +61,8 @@ class Walk:
     run_id: str = field(init=False, default="")
     may_measure: bool = field(init=False, default=True)
     may_probe: bool = field(init=False, default=True)
+    count: int = field(init=False, default=SCAN_COUNT)  #: keys of the next page
+    way: float = field(init=False, default=0.0)  #: seconds there and back
 
     def pages(self, cursor: int, run_id: str) -> Generator[MeasuredPage, None, None]:
         """Pages from ``cursor`` on, or from the start where ``run_id`` is not the server's.
@@ -72,6 +78,7 @@ class Walk:
         page = _Page(self, keys, cursor, self.measures(keys))
         while True:
             page.fetch()
+            self._adapt(page.busy - self.way)
             if not page.cursor and page.chosen:
                 last = _Page(self, wanted=page.chosen)
                 last.fetch()
@@ -82,13 +89,25 @@ class Walk:
                 return
             page = _Page(self, page.next_keys, page.next_cursor, page.next_measures, page.chosen)
 
+    def _adapt(self, seconds: float) -> None:
+        """Asks a server that is slow for less at once, so that its other clients wait less, and for more again when it
+        has recovered. Not with a glob: a listing is gone on with later, and must meet the same pages again."""
+        if self.glob:
+            return
+        if seconds > SLOW_PAGE:
+            self.count = max(LEAST_COUNT, self.count // 2)
+        elif self.count < SCAN_COUNT and seconds < SLOW_PAGE / 4:
+            self.count = min(SCAN_COUNT, 2 * self.count)
+
     def measures(self, keys: Sequence[bytes]) -> list[bytes]:
         """The packed commands that measure a page; none once they turned out to be forbidden."""
         return [_MEMORY % (len(key), key) for key in keys] if self.may_measure else []
 
     def _total(self, link: Link) -> int:
         """Keys of the database; 0 where neither DBSIZE nor INFO is permitted."""
+        began = time.perf_counter()
         size, info = link.exchange([pack(b"DBSIZE"), pack(b"INFO", b"keyspace")])
+        self.way = time.perf_counter() - began
         if not isinstance(size, ResponseError):
             return int(size)
         return 0 if isinstance(info, ResponseError) else keyspace(parse(info)).get(str(self.db), 0)
@@ -124,7 +143,7 @@ class _Page:
 
     def _fetch(self) -> None:
         walk = self.walk
-        listing = [scan_command(self.cursor, walk.glob)] if self.cursor else []
+        listing = [scan_command(self.cursor, walk.glob, walk.count)] if self.cursor else []
         measures = self.measures if walk.may_measure else []
         commands = [*listing, *measures]
         probes = len(commands)

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -205,3 +206,20 @@ class TestCutConnections:
             os._exit(0 if it.count() == 0 and it.count() == 0 else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert it.count() == 0
+
+
+def test_a_slow_server_is_asked_for_less_at_once_and_for_more_when_it_recovers(
+    proxied: tuple[Proxy, Adapter],
+) -> None:
+    proxy, it = proxied
+    with redis.Redis(unix_socket_path=str(proxy.target)) as client:
+        client.mset({f"key:{i}": i for i in range(30_000)})
+    lengths = []
+    with closing(it.walk(lambda names: ())) as pages:
+        for number, page in enumerate(pages):
+            lengths.append(len(page.keys))
+            proxy.delay = 0.3 if 2 <= number < 5 else 0.0
+    assert max(lengths[:4]) >= 1_000
+    assert min(lengths) < 400
+    assert max(lengths[lengths.index(min(lengths)) :]) >= 1_000
+    assert sum(lengths) >= 30_000
