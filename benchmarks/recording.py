@@ -28,6 +28,7 @@ def ways(keys: Any) -> dict[str, Any]:
         "get, a miss": lambda the: the.get("product:2:gone"),
         "get, a hit, of 5000 keys in turn": lambda the: the.get(next(keys)),
         "set": lambda the: the.set("product:1:card", 1),
+        "set, of 5000 keys in turn": lambda the: the.set(next(keys), 1),
         "get_or_set, a hit": lambda the: the.get_or_set("product:1:card", 1),
         "get_many of 10": lambda the: the.get_many([f"product:{i}" for i in range(10)]),
     }
@@ -52,7 +53,9 @@ def measure(alias: str, rounds: int, clock: Any, say: Any) -> None:
         began = time.thread_time()
         drained = recorder.drain()
         spent = time.thread_time() - began
-        print(f"{alias}: draining {sum(map(len, drained.values()))} patterns takes {spent * 1000:.2f} ms")
+        print(
+            f"{alias}: draining {sum(len(one.counts) for one in drained.values())} patterns takes {spent * 1000:.2f} ms"
+        )
 
 
 def main() -> None:

@@ -9,11 +9,11 @@ are folded into patterns all at once. So memory is bounded and an operation cost
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from random import random
 from threading import get_ident
+from time import monotonic
 from typing import Any
 
 from cache_admin import conf
@@ -49,7 +49,7 @@ class Recorder:
         if event == "hit":
             self._append((alias, event, keys, seconds, None, 0.0, 0))
         else:
-            self._append((alias, event, keys, seconds, stored, time.monotonic(), get_ident()))
+            self._append((alias, event, keys, seconds, stored, monotonic(), get_ident()))
         if len(self._queue) >= BATCH and self._counting.acquire(blocking=False):
             try:
                 self._count(_MOST)
