@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -19,8 +19,9 @@ from cache_admin.health import checking, looking
 from cache_admin.health.facts import Stored
 from cache_admin.health.finding import found_in, verdict
 from cache_admin.models import ServerSample
-from cache_admin.monitoring import sampler, samples
+from cache_admin.monitoring import flushing, instrument, sampler, samples
 from cache_admin.monitoring.history import Recent
+from cache_admin.monitoring.recorder import recorder
 from cache_admin.monitoring.sampler import NodeReading, Reading
 from tests.monitoring.conftest import info, reading
 
@@ -279,3 +280,51 @@ def _until(true: Callable[[], object], seconds: float = 10.0) -> None:
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.fixture
+def recorded(settings: Any, transactional_db: None) -> Iterator[None]:
+    settings.CACHE_ADMIN = {**settings.CACHE_ADMIN, "RECORDING": True}
+    flushing.forget()
+    with instrument.listening(recorder.record):
+        yield
+    flushing.forget()
+
+
+class TestRealCounts:
+    def test_keys_that_a_real_server_evicts_before_their_time(
+        self, alias_on: Callable[..., tuple[str, Server]], recorded: None
+    ) -> None:
+        alias, server = alias_on("maxmemory-policy allkeys-random")
+        client = redis.Redis.from_url(server.url)
+        cache = caches[alias]
+        cache.set_many({f"page:{i}": "x" * 10_000 for i in range(200)}, 3_600)
+        client.config_set("maxmemory", client.info("memory")["used_memory"] + 100_000)
+        client.close()
+        sampler.reading(alias)
+        _age_readings(20)
+        sampler.forget()
+        for i in range(100):
+            cache.set(f"more:{i}", "x" * 10_000, 3_600)
+        missing = sum(cache.get(f"page:{i}") is None for i in range(200))
+        assert missing > 30
+        flushing.flush()
+        time.sleep(1.1)
+        codes = {finding.code: finding for finding in checking.check(adapter(alias)).findings}
+        assert codes["early:page:*"].text == "keys of page:* are evicted before their time"
+        assert codes["early:page:*"].evidence[0].startswith(f"{missing} of {missing} misses")
+
+    def test_operations_that_fail_when_the_server_is_gone(
+        self, alias_on: Callable[..., tuple[str, Server]], recorded: None
+    ) -> None:
+        alias, server = alias_on()
+        caches[alias].set("page:1", 1)
+        server.kill()
+        for i in range(6):
+            with pytest.raises(redis.exceptions.RedisError):
+                caches[alias].get(f"page:{i}")
+        flushing.flush()
+        codes = {finding.code: finding for finding in checking.check(adapter(alias)).findings}
+        assert codes["errors"].text == "cache operations of the application fail"
+        assert codes["errors"].evidence[-1] == "most of them with page:*"
+        assert "silent" in codes
