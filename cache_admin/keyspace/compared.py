@@ -103,12 +103,15 @@ class Comparison:
 
 
 def tally(rows: Iterable[Row], left: Iterable[Left] = ()) -> Counter[str]:
-    """How many patterns are "worse", "grew", "vanished", "new_endless", "new" or "better", and how many keys "left"."""
+    """How many patterns are "worse", "grew", "vanished", "new_endless", "new" or "better", and how many keys are
+    "left"; with "left_about" 1 that is an estimate."""
     found: Counter[str] = Counter()
     for row in rows:
         if row.kinds & WORSE:
             found["worse"] += 1
         for kind in ("grew", "vanished", "new_endless", "new", "better"):
             found[kind] += kind in row.kinds
-    found["left"] = sum(round(one.holding.keys.value) for one in left)
+    for one in left:
+        found["left"] += round(one.holding.keys.value)
+        found["left_about"] |= not one.holding.keys.exact
     return found

@@ -92,7 +92,8 @@ def in_words(found: Mapping[str, int]) -> str:
         parts.append(words % {"number": endless})
     if left := found.get("left"):
         words = ngettext("%(keys)s key left behind", "%(keys)s keys left behind", left)
-        parts.append(words % {"keys": number_format(left, force_grouping=True)})
+        mark = "≈\u202f" if found.get("left_about") else ""
+        parts.append(words % {"keys": f"{mark}{number_format(left, force_grouping=True)}"})
     if not parts:
         parts.append(_("no pattern is worse"))
     if new:

@@ -31,6 +31,8 @@ def difference(before: Figure, after: Figure, unit: str) -> str:
     if unit == "points":
         return _("%(points)s points") % {"points": points(other - one)}
     more, amount = other > one, abs(other - one)
+    if unit == "duration" and amount < 0.00005:
+        return ""
     return f"{_SIGN[more]}{_WORDS[unit](amount)}"
 
 

@@ -143,6 +143,7 @@ def test_a_pattern_of_the_version_before_is_missed_only_if_it_was_asked_for() ->
 def test_words() -> None:
     found = {"worse": 3, "grew": 2, "vanished": 1, "new_endless": 1, "left": 12_000}
     assert in_words(found) == "3 patterns worse, 2 grew, 1 vanished, 1 new and never expires, 12,000 keys left behind"
+    assert in_words({"left": 41, "left_about": 1}) == "≈\u202f41 keys left behind"
     assert in_words({"better": 2}) == "no pattern is worse, 2 better"
     assert [grade_of(one) for one in (found, {"left": 3}, {"new": 1})] == ["bad", "warn", "good"]
 
