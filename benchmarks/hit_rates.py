@@ -66,15 +66,14 @@ def fill(alias: str, patterns: int, now: float) -> int:
 
 def readings(alias: str, now: float) -> int:
     """Samples of the server as they are thinned, with a restart a week; their number."""
-    from cache_admin.adapters import adapter
     from cache_admin.models import ServerSample
-    from cache_admin.monitoring.sampler import server_id
+    from cache_admin.monitoring import sampler
     from cache_admin.monitoring.samples import slot_of
     from cache_admin.monitoring.thinning import LEVELS
 
-    server = server_id(adapter(alias).nodes()[0])
-    reading = {f"a figure of the server {i}": 1_000_000 + i for i in range(60)}
-    rows, age = [], 0.0
+    server = sampler.reading(alias).primary.server
+    reading = ServerSample.objects.get(server=server).reading
+    rows, age = [], float(LEVELS[0][0])
     for step, until in LEVELS:
         while age < until:
             at = now - age

@@ -58,18 +58,24 @@ class PatternUsage:
     def hit_rates_of(self, most: int) -> tuple[float | None, ...]:
         """The same, of so many points at most: of neighbours together."""
         step = -(-len(self.points) // most)
-        return tuple(self._stretch(i, i + step).hit_rate for i in range(0, len(self.points), step))
+        hits, lookups = self._columns()
+        sums = ((sum(hits[i : i + step]), sum(lookups[i : i + step])) for i in range(0, len(hits), step))
+        return tuple(found / asked if asked else None for found, asked in sums)
 
     @property
     def halves(self) -> tuple[Stretch, Stretch]:
         """The earlier and the later half of the span."""
         middle = len(self.points) // 2
-        return self._stretch(0, middle), self._stretch(middle, len(self.points))
+        hits, lookups = self._columns()
+        return (
+            Stretch(sum(hits[:middle]), sum(lookups[:middle])),
+            Stretch(sum(hits[middle:]), sum(lookups[middle:])),
+        )
 
-    def _stretch(self, start: int, stop: int) -> Stretch:
-        known = [row for row in self.points[start:stop] if row]
-        hits = sum([row[0] for row in known])
-        return Stretch(hits, hits + sum([row[1] for row in known if len(row) > 1]))
+    def _columns(self) -> tuple[list[int], list[int]]:
+        """Hits and look-ups of each point."""
+        hits = [row[0] if row else 0 for row in self.points]
+        return hits, [row[0] + row[1] if row and len(row) > 1 else hits[i] for i, row in enumerate(self.points)]
 
     @property
     def trend(self) -> float | None:
@@ -182,7 +188,7 @@ def _points(alias: str, first: int, last: int, step: int) -> list[Numbers]:
 
     One statement reads them all, so that what another process sums up meanwhile is met once.
     """
-    points: list[Numbers] = [{} for _ in range(first, last + step, step)]
+    points: list[list[Numbers]] = [[] for _ in range(first, last + step, step)]
     levels = [level for level, _kept in reversed(rollup.LEVELS) if level <= step]
     rows = Usage.objects.filter(alias=alias, at__gte=first, at__lt=last + step)
     newest = dict(rows.filter(level__in=levels).order_by().values_list("level").annotate(Max("at")))
@@ -199,13 +205,18 @@ def _points(alias: str, first: int, last: int, step: int) -> list[Numbers]:
         if at < since:
             continue
         covered = max(covered, at + level)
-        place = (at - first) // step
-        if not points[place]:
-            points[place] = counts
-            continue
-        for pattern, numbers in counts.items():
-            rollup.add(points[place], pattern, numbers)
-    return points
+        points[(at - first) // step].append(counts)
+    return [_merged(point) for point in points]
+
+
+def _merged(rows: Sequence[Numbers]) -> Numbers:
+    if len(rows) == 1:
+        return rows[0]
+    by_pattern: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        for pattern, numbers in row.items():
+            by_pattern[pattern].append(numbers)
+    return {pattern: _sum(numbers) for pattern, numbers in by_pattern.items()}
 
 
 def _patterns(points: Sequence[Numbers]) -> list[PatternUsage]:
@@ -237,17 +248,18 @@ def _together(template: bytes, patterns: Sequence[PatternUsage], points: int) ->
 
 def wider(templates: Sequence[bytes]) -> dict[bytes, bytes]:
     """Templates to the ones with a word-star that they are part of: one process may fold what another tells apart."""
-    wide: defaultdict[tuple[bytes, int], list[bytes]] = defaultdict(list)
+    wide: defaultdict[tuple[bytes, int], list[tuple[bytes, list[tuple[int, bytes]]]]] = defaultdict(list)
     into: dict[bytes, bytes] = {}
     shapes = [(template, *split(template)) for template in templates]
     for template, separator, segments in shapes:
         if WORD in template:
-            wide[separator, len(segments)].append(template)
+            fixed = [(i, segment) for i, segment in enumerate(segments) if segment != WORD]
+            wide[separator, len(segments)].append((template, fixed))
     for template, separator, segments in shapes:
-        others = wide.get((separator, len(segments)), ())
-        found = next((other for other in others if other != template and within(template, other)), None)
-        if found is not None:
-            into[template] = found
+        for other, fixed in wide.get((separator, len(segments)), ()):
+            if other != template and all(segments[i] == segment for i, segment in fixed):
+                into[template] = other
+                break
     return into
 
 
