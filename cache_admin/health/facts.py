@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from django.db import router, transaction
+from django.db import router
 
 from cache_admin.adapters.base import Adapter
 from cache_admin.adapters.server_info import SlowCommand
@@ -29,7 +29,7 @@ from cache_admin.keyspace.unreadable import ValuesReport
 from cache_admin.models import Deploy, ServerSample
 from cache_admin.monitoring import history as histories
 from cache_admin.monitoring import sampler
-from cache_admin.monitoring.database import REFUSALS
+from cache_admin.monitoring.database import REFUSALS, looking
 from cache_admin.monitoring.history import History, Series
 from cache_admin.monitoring.sampler import Reading
 from cache_admin.monitoring.spans import Span
@@ -164,7 +164,7 @@ def _rejected(reading: Reading, now: float) -> dict[str, int]:
         rows = ServerSample.objects.filter(
             server=node.server, slot__gt=0, at__gte=now - HOUR, at__lte=now, run_id=node.info.run_id
         )
-        with suppress(*REFUSALS), transaction.atomic(using=router.db_for_read(ServerSample)):
+        with suppress(*REFUSALS), looking(router.db_for_read(ServerSample)):
             if first := rows.order_by("at").first():
                 found[node.server] = max(0, node.info.rejected - (first.reading.get("rejected") or 0))
     return found

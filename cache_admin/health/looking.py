@@ -6,7 +6,7 @@ import time
 import zlib
 from dataclasses import replace
 
-from django.db import router, transaction
+from django.db import router
 
 from cache_admin.adapters.base import Adapter
 from cache_admin.adapters.sentences import about
@@ -18,7 +18,7 @@ from cache_admin.keyspace.comparison import Comparison
 from cache_admin.keyspace.report import Report
 from cache_admin.models import Deploy
 from cache_admin.monitoring import deploys
-from cache_admin.monitoring.database import REFUSALS
+from cache_admin.monitoring.database import REFUSALS, looking
 from cache_admin.monitoring.sampler import Reading
 from cache_admin.values import compression
 
@@ -69,7 +69,7 @@ class _Asked:
 
 def _deploy(adapter: Adapter) -> tuple[Deploy | None, Comparison | None]:
     try:
-        with transaction.atomic(using=router.db_for_read(Deploy)):
+        with looking(router.db_for_read(Deploy)):
             deploy = deploys.latest()
     except REFUSALS:
         return None, None

@@ -9,7 +9,7 @@ from django.db import router, transaction
 
 from cache_admin.health.finding import Finding
 from cache_admin.models import MutedFinding
-from cache_admin.monitoring.database import REFUSALS
+from cache_admin.monitoring.database import REFUSALS, looking
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ LONGEST_TEXT, LONGEST_REASON, LONGEST_NAME = 500, 500, 200
 def muted(alias: str) -> Mapping[str, MutedFinding] | None:
     """The muted findings by code, whether they are there now or not; ``None`` where the database does not tell."""
     try:
-        with transaction.atomic(using=router.db_for_read(MutedFinding)):
+        with looking(router.db_for_read(MutedFinding)):
             return {row.code: row for row in MutedFinding.objects.filter(alias=alias)}
     except REFUSALS:
         logger.debug("The muted findings of %s cannot be read.", alias, exc_info=True)

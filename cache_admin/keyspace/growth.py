@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, router, transaction
 from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
@@ -22,6 +22,7 @@ from django.utils.translation import ngettext
 from cache_admin.keyspace.report import PatternStats, Report
 from cache_admin.keyspace.stored import moment
 from cache_admin.models import Growth
+from cache_admin.monitoring.database import looking
 
 TOP = 500  #: patterns kept of a day
 DAYS = 90  #: days kept
@@ -91,8 +92,9 @@ def remember(report: Report) -> None:
     For stored censuses and for the samples that a background history takes.
     """
     day = day_of(report)
-    with transaction.atomic():
-        row, created = Growth.objects.select_for_update().get_or_create(
+    using = router.db_for_write(Growth)
+    with transaction.atomic(using):
+        row, created = Growth.objects.using(using).select_for_update().get_or_create(
             alias=report.alias, day=day, defaults={"complete": report.complete, "contents": _contents(report)}
         )
         if not created and (report.complete or not row.complete):
@@ -108,7 +110,7 @@ def changes(report: Report, *, days: int = COMPARED) -> Mapping[str, Change]:
     day = day_of(report)
     rows = Growth.objects.filter(alias=report.alias)
     try:
-        with transaction.atomic():
+        with looking(router.db_for_read(Growth)):
             earlier = rows.filter(day__lte=day - timedelta(days=days)).order_by("-day").first()
             earlier = earlier or rows.filter(day__lt=day).order_by("day").first()
     except DatabaseError:
@@ -126,7 +128,7 @@ def changes(report: Report, *, days: int = COMPARED) -> Mapping[str, Change]:
 def history(alias: str, pattern: str) -> tuple[Point, ...]:
     """The days on which a pattern was among the largest of an alias, oldest first."""
     try:
-        with transaction.atomic():
+        with looking(router.db_for_read(Growth)):
             rows = list(Growth.objects.filter(alias=alias).order_by("day"))
     except DatabaseError:
         logger.warning("The growth of %s cannot be read", alias, exc_info=True)
@@ -163,6 +165,7 @@ def _stored(row: Growth, pattern: str) -> Point | None:
 
 def _trim(before: date) -> None:
     """Deletes the days before, of all aliases, a chunk at a time so that no delete is long."""
-    old = Growth.objects.filter(day__lt=before).order_by()
+    every = Growth.objects.using(router.db_for_write(Growth))
+    old = every.filter(day__lt=before).order_by()
     while ids := list(old.values_list("pk", flat=True)[:_TRIM_CHUNK]):
-        Growth.objects.filter(pk__in=ids).delete()
+        every.filter(pk__in=ids).delete()

@@ -12,7 +12,7 @@ import time
 from collections import defaultdict
 from datetime import datetime
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, router
 
 from cache_admin import conf
 from cache_admin.adapters import adapter
@@ -21,6 +21,7 @@ from cache_admin.keyspace.census import sample
 from cache_admin.keyspace.report import Report
 from cache_admin.keyspace.stored import moment
 from cache_admin.models import CensusReport
+from cache_admin.monitoring.database import looking
 
 KEEP = 20
 DELETE_BATCH = 100
@@ -109,7 +110,7 @@ def _memory(alias: str) -> _Memory:
 
 def _latest(alias: str, memory: _Memory) -> Report | None:
     try:
-        with transaction.atomic():
+        with looking(router.db_for_read(CensusReport)):
             newest = (
                 CensusReport.objects.filter(alias=alias)
                 .order_by("-complete", "-created", "-pk")

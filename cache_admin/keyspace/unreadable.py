@@ -10,10 +10,11 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, router
 
 from cache_admin.keyspace import stored as storing
 from cache_admin.models import ValueReport
+from cache_admin.monitoring.database import looking
 
 KEEP = 20
 
@@ -101,7 +102,7 @@ def save(report: ValuesReport) -> None:
 def latest(alias: str) -> ValuesReport | None:
     """The newest report of an alias; ``None`` where there is none that can be read."""
     try:
-        with transaction.atomic():
+        with looking(router.db_for_read(ValueReport)):
             row = ValueReport.objects.filter(alias=alias).order_by("-created", "-pk").first()
             return ValuesReport.from_json(row.report) if row else None
     except (DatabaseError, ValueError):

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, router
+from django.db import DatabaseError, InterfaceError, models, router
 
 from cache_admin.models import Deploy
 from cache_admin.monitoring import leases
@@ -103,7 +103,7 @@ class Watch:
 
     def _named(self, release: str, now: float) -> bool:
         """Whether the last deploy names the release, or it must be waited whether this process is a straggler."""
-        labels = list(Deploy.objects.values_list("label", "at")[:2])
+        labels = list(_written().values_list("label", "at")[:2])
         if not labels:
             return False
         last, at = labels[0]
@@ -112,8 +112,13 @@ class Watch:
         return self.over or straggler
 
 
+def _written() -> models.QuerySet[Deploy]:
+    """The deploys where they are written: a replica may not show yet the one that another process has just marked."""
+    return Deploy.objects.using(router.db_for_write(Deploy))
+
+
 def _trim() -> None:
     """Newest first: beyond ``KEEP_CONTENTS`` a deploy loses its contents, beyond ``KEEP`` all."""
-    newest = list(Deploy.objects.values_list("pk", flat=True)[: KEEP + 100])
-    Deploy.objects.filter(pk__in=newest[KEEP_CONTENTS:KEEP]).exclude(contents={}).update(contents={})
-    Deploy.objects.filter(pk__in=newest[KEEP:]).delete()
+    newest = list(_written().values_list("pk", flat=True)[: KEEP + 100])
+    _written().filter(pk__in=newest[KEEP_CONTENTS:KEEP]).exclude(contents={}).update(contents={})
+    _written().filter(pk__in=newest[KEEP:]).delete()

@@ -16,7 +16,7 @@ from django.db import IntegrityError, connections, router, transaction
 from django.db.models import Q, QuerySet
 
 from cache_admin.models import Lease
-from cache_admin.monitoring.database import REFUSALS, impatient
+from cache_admin.monitoring.database import REFUSALS, impatient, looking
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def hold(name: str, seconds: float) -> bool:
     try:
         with impatient(using, PATIENCE):
             rows = Lease.objects.using(using).filter(name=name)
-            with transaction.atomic(using):
+            with looking(using):
                 found = rows.first()
             if found is None:
                 with transaction.atomic(using):

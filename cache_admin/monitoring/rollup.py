@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, router, transaction
+from django.db import DatabaseError, InterfaceError, models, router, transaction
 
 from cache_admin.models import Usage
 from cache_admin.monitoring import leases, totals
@@ -92,10 +92,15 @@ def add(total: Numbers, pattern: str, numbers: Sequence[int]) -> None:
     have[: len(numbers)] = map(operator.add, have, numbers)
 
 
+def _stored() -> models.QuerySet[Usage]:
+    """The counts where they are written: a replica may not show yet what is to be added to, or has just gone."""
+    return Usage.objects.using(router.db_for_write(Usage))
+
+
 def _minutes(now: float) -> bool:
     """What processes wrote in minutes that are over, into those minutes; whether there may be more of it."""
     with transaction.atomic(using=router.db_for_write(Usage)):
-        rows = list(Usage.objects.filter(level=0, at__lt=_over(now, MINUTE)).order_by("at", "pk")[:CHUNK])
+        rows = list(_stored().filter(level=0, at__lt=_over(now, MINUTE)).order_by("at", "pk")[:CHUNK])
         if not rows:
             return False
         groups: defaultdict[tuple[str, int], list[Usage]] = defaultdict(list)
@@ -105,17 +110,17 @@ def _minutes(now: float) -> bool:
             told[row.alias].append(row.counts)
         for (alias, at), members in groups.items():
             place: Any = {"level": MINUTE, "alias": alias, "at": at, "source": ""}
-            before = Usage.objects.filter(**place).first()
+            before = _stored().filter(**place).first()
             counts = summed([*([before.counts] if before else []), *(row.counts for row in members)])
             wasted = met([(row.source.partition("#")[0], row.rebuilds) for row in members if row.rebuilds])
             wasted = {pattern: numbers for pattern, numbers in wasted.items() if pattern in counts}
             for pattern, numbers in wasted.items():
                 add(counts, pattern, numbers)
             told[alias].append(wasted)
-            Usage.objects.update_or_create(**place, defaults={"counts": counts})
+            _stored().update_or_create(**place, defaults={"counts": counts})
         for alias in sorted(told):
             totals.grow(alias, told[alias], now)
-        deleted, _by_model = Usage.objects.filter(pk__in=[row.pk for row in rows]).delete()
+        deleted, _by_model = _stored().filter(pk__in=[row.pk for row in rows]).delete()
         if deleted != len(rows):
             raise _Raced
         return len(rows) == CHUNK
@@ -124,15 +129,15 @@ def _minutes(now: float) -> bool:
 def _coarsen(fine: int, level: int, now: float) -> None:
     """Stretches of ``level`` seconds that are over and not summed up yet, from finer ones."""
     end = _over(now, level)
-    done = Usage.objects.filter(level=level).order_by("-at").values_list("at", flat=True).first()
+    done = _stored().filter(level=level).order_by("-at").values_list("at", flat=True).first()
     start = done + level if done is not None and done < end else None
-    rows = Usage.objects.filter(level=fine, at__lt=end)
+    rows = _stored().filter(level=fine, at__lt=end)
     if start is not None:
         rows = rows.filter(at__gte=start)
     groups: defaultdict[tuple[str, int], list[Numbers]] = defaultdict(list)
     for alias, at, counts in rows.order_by("at").values_list("alias", "at", "counts").iterator(CHUNK):
         groups[alias, at - at % level].append(counts)
-    Usage.objects.bulk_create(
+    _stored().bulk_create(
         [
             Usage(level=level, alias=alias, at=at, source="", counts=summed(members))
             for (alias, at), members in groups.items()
@@ -144,10 +149,10 @@ def _coarsen(fine: int, level: int, now: float) -> None:
 def _trim(level: int, kept: float, now: float) -> None:
     """Deletes what is older than ``kept`` seconds, by the clock or by the newest row, whichever is earlier: a clock
     that is a day ahead for a moment must not cost a day."""
-    newest = Usage.objects.filter(level=level).order_by("-at").values_list("at", flat=True).first()
+    newest = _stored().filter(level=level).order_by("-at").values_list("at", flat=True).first()
     before = min(now, now if newest is None else newest) - kept
-    while old := list(Usage.objects.filter(level=level, at__lt=before).values_list("pk", flat=True)[:CHUNK]):
-        Usage.objects.filter(pk__in=old).delete()
+    while old := list(_stored().filter(level=level, at__lt=before).values_list("pk", flat=True)[:CHUNK]):
+        _stored().filter(pk__in=old).delete()
 
 
 def _over(now: float, level: int) -> int:

@@ -19,7 +19,7 @@ from cache_admin.adapters.server_info import Latency, Node, ServerInfo
 from cache_admin.models import Probes, ServerSample
 from cache_admin.monitoring import leases
 from cache_admin.monitoring.counters import Counters
-from cache_admin.monitoring.database import REFUSALS, impatient
+from cache_admin.monitoring.database import REFUSALS, impatient, looking
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class Store:
     def _read(self, read: Callable[[], T]) -> T | None:
         using = router.db_for_read(ServerSample)
         try:
-            with impatient(using, PATIENCE), transaction.atomic(using):
+            with impatient(using, PATIENCE), looking(using):
                 return read()
         except REFUSALS as error:
             self._pause(error)

@@ -115,9 +115,10 @@ class Places:
 
 def grow(alias: str, told: Iterable[Mapping[str, Sequence[int]]], now: float) -> None:
     """Adds what processes counted to the totals of an alias; in the transaction that deletes what they wrote."""
-    row = UsageTotal.objects.filter(alias=alias).first() or UsageTotal(alias=alias)
+    using = router.db_for_write(UsageTotal)
+    row = UsageTotal.objects.using(using).filter(alias=alias).first() or UsageTotal(alias=alias)
     Places(row.totals).add(_together(told), int(now))
-    row.save()
+    row.save(using=using)
 
 
 def read() -> dict[str, dict[str, Counts]]:
