@@ -92,9 +92,9 @@ def remember(report: Report) -> None:
     For stored censuses and for the samples that a background history takes.
     """
     day = day_of(report)
-    using = router.db_for_write(Growth)
-    with transaction.atomic(using):
-        row, created = Growth.objects.using(using).select_for_update().get_or_create(
+    rows = Growth.objects.using(router.db_for_write(Growth))
+    with transaction.atomic(using=rows.db):
+        row, created = rows.select_for_update().get_or_create(
             alias=report.alias, day=day, defaults={"complete": report.complete, "contents": _contents(report)}
         )
         if not created and (report.complete or not row.complete):
