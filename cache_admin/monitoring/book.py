@@ -68,8 +68,7 @@ class Book:
     def __init__(self, alias: str) -> None:
         ignored = conf.current().RECORDING_IGNORES
         self._ignored = compile_globs(glob.encode("utf-8", "surrogateescape") for glob in ignored)
-        params: Any = django_settings.CACHES.get(alias) or {}
-        self._life = params.get("TIMEOUT", 300)
+        self._life = _default_life(django_settings.CACHES.get(alias) or {})
         self._hits: dict[Any, list[Any]] = {}  # key -> times found, seconds; most keys are only ever found
         self._rows: dict[Any, Row] = {}
         self._open: dict[tuple[Any, int], float] = {}  # (key, thread) -> when it was missed
@@ -113,7 +112,7 @@ class Book:
         missed, expected = self._open, self._expected
         sizes, timeout = stored or _UNKNOWN
         life = self._life if timeout is DEFAULT_TIMEOUT else timeout
-        until = math.inf if life is None else now + life
+        until = math.inf if life is None else now + _seconds(life)
         for i, key in enumerate(keys):
             row = self._rows.get(key) or self._row(key)
             row[_SETS] += 1
@@ -221,6 +220,23 @@ class Book:
     def _merge(self, source: int, target: int) -> None:
         if (total := self._totals.pop(source, None)) is not None:
             _add(self._totals.setdefault(target, [*_EMPTY]), total)
+
+
+def _default_life(params: Any) -> int | None:
+    """The timeout of a cache, read as Django reads it: often it is a text of the environment."""
+    given = params.get("timeout", params.get("TIMEOUT", 300))
+    try:
+        return None if given is None else int(given)
+    except (TypeError, ValueError):
+        return 300
+
+
+def _seconds(life: Any) -> float:
+    """A timeout that some backend took; 0 for one of which only it knows what it means, so its key is never early."""
+    try:
+        return float(life)
+    except (TypeError, ValueError):
+        return 0.0
 
 
 def _halve(remembered: dict[Any, Any]) -> None:

@@ -60,6 +60,8 @@ class Recorder:
 
     def computed(self, alias: str, key: Any, seconds: float) -> None:
         """A value of the caching library was computed; counted unless the set after a miss told of it already."""
+        if self._share != 1.0 and self._left_out():
+            return
         with self._counting:
             self._count(None)
             if (book := self._book(alias)) is not None:

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.core import mail
@@ -65,13 +65,16 @@ class Ticker:
             if self._thread is None:
                 self._beat = time.monotonic()
                 self._thread = threading.Thread(target=self._run, name="cache-admin-ticker", daemon=True)
-                self._thread.start()
+                try:
+                    self._thread.start()
+                except RuntimeError:  # no more threads here; the end of a request does it
+                    logger.warning("The cache admin could not start its thread.", exc_info=True)
 
     def finish_request(self, **kwargs: object) -> None:
         """Receiver: does what the thread would do, where it does not run."""
         if self._thread is not None and not self.beats:
             self._beat = time.monotonic()
-            flushing.flush()
+            _do(flushing.flush)
 
     def _run(self) -> None:
         while not self._stop.wait(BEAT):
@@ -86,10 +89,7 @@ class Ticker:
             if now < job.due:
                 continue
             job.due, busy = now + job.every, True
-            try:
-                job.run()
-            except Exception:
-                logger.exception("A job of the cache admin failed: %s", getattr(job.run, "__qualname__", job.run))
+            _do(job.run)
         if busy:
             connections.close_all()  # those of this thread; a second one per process, kept for ever, is too many
 
@@ -97,13 +97,21 @@ class Ticker:
         """At exit: stops the thread and writes down what was counted."""
         self._stop.set()
         if not under_test():
-            flushing.flush(flushing.PATIENCE)
+            _do(lambda: flushing.flush(flushing.PATIENCE))
 
     def forked(self) -> None:
         """In a child: its parent's thread is not there, and what the parent counted is the parent's."""
         jobs = self.jobs
         self.__init__()  # type: ignore[misc]
-        self.jobs = [Job(job.every, job.run) for job in jobs]
+        self.jobs = [replace(job) for job in jobs]
+
+
+def _do(run: Callable[[], object]) -> None:
+    """Neither the other jobs nor a request may fail with this one, whatever the project's settings make it raise."""
+    try:
+        run()
+    except Exception:
+        logger.exception("A job of the cache admin failed: %s", getattr(run, "__qualname__", run))
 
 
 def under_test() -> bool:
@@ -135,4 +143,5 @@ def _forked() -> None:
 
 def computed(sender: object, alias: str, key: Any, seconds: float, **kwargs: object) -> None:
     """Receiver of the caching library's signal."""
-    recorder.computed(alias, key, seconds)
+    if conf.current().RECORDING:
+        recorder.computed(alias, key, seconds)

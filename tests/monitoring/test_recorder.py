@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.core.cache import caches
+from django.core.cache.backends.base import DEFAULT_TIMEOUT
+from django.core.exceptions import ImproperlyConfigured
 
 from cache_admin.adapters import adapter
 from cache_admin.caching import cache_result, invalidate_tags
@@ -222,6 +226,41 @@ def test_a_share_is_scaled_up(recording: Recorder, settings: Any) -> None:
     assert counted(recording, "locmem")[PRODUCT].misses == pytest.approx(5_000, rel=0.2)
 
 
+def test_computations_are_counted_in_the_same_share(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.CACHE_ADMIN = {"RECORDING_SHARE": 0.25}
+    drawn = itertools.cycle([0.1, 0.3, 0.5, 0.9])
+    monkeypatch.setattr("cache_admin.monitoring.recorder.random", lambda: next(drawn))
+    made = Recorder()
+    for i in range(8):
+        made.computed("locmem", f"price:{i}", 0.1)
+    assert counted(made, "locmem")[b"price:" + ID].rebuilds == 8
+
+
+def test_computations_are_not_counted_while_recording_is_off(settings: Any) -> None:
+    recorder.recorder.forget()
+    settings.CACHE_ADMIN = {"RECORDING": False}
+    computed.send("price", alias="locmem", key="price:1", seconds=0.1)
+    assert recorder.recorder.drain() == {}
+
+
+@pytest.mark.parametrize(("given", "early"), [("600", 1), ("never", 1), ("1", 0)])
+def test_a_timeout_of_the_settings_may_be_a_text(given: str, early: int, settings: Any) -> None:
+    settings.CACHES = {**settings.CACHES, "locmem": {**settings.CACHES["locmem"], "TIMEOUT": given}}
+    made = Recorder()
+    made.record("locmem", "set", ["a:1"], 0.0, ((1,), DEFAULT_TIMEOUT))
+    made.record("locmem", "miss", ["a:1"], 0.0)
+    found = counted(made, "locmem")[b"a:" + ID]
+    assert (found.sets, found.early) == (1, early)
+
+
+def test_a_timeout_that_only_its_backend_reads_costs_no_count() -> None:
+    made = Recorder()
+    made.record("locmem", "set", ["a:1"], 0.0, ((1,), timedelta(hours=1)))
+    made.record("locmem", "miss", ["a:1"], 0.0)
+    found = counted(made, "locmem")[b"a:" + ID]
+    assert (found.sets, found.early) == (1, 0)
+
+
 def test_keys_of_any_make_are_no_trouble(recording: Recorder) -> None:
     class Odd:
         def __str__(self) -> str:
@@ -266,6 +305,39 @@ def test_the_ticker_writes_nothing_under_a_test_runner() -> None:
     assert ticker.under_test()
     ticker.ticker.ensure()
     assert ticker.ticker._thread is None
+
+
+def test_a_request_never_fails_with_what_is_done_beside_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_more(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    def no_database() -> None:
+        raise ImproperlyConfigured("settings.DATABASES is empty")
+
+    made = ticker.Ticker()
+    monkeypatch.setattr(ticker, "under_test", lambda: False)
+    monkeypatch.setattr(threading.Thread, "start", no_more)
+    monkeypatch.setattr(ticker.flushing, "flush", no_database)
+    for _ in range(2):
+        made.ensure()
+        made._beat = float("-inf")
+        made.finish_request()
+    assert [record.message.partition(":")[0] for record in caplog.records] == [
+        "The cache admin could not start its thread.",
+        "A job of the cache admin failed",
+        "A job of the cache admin failed",
+    ]
+
+
+def test_a_process_that_forks_has_the_jobs_of_its_parent_at_the_same_time() -> None:
+    made = ticker.Ticker()
+    made.jobs = [ticker.Job(60.0, print, due=123.0)]
+    before = made.jobs[0]
+    made.forked()
+    assert made.jobs == [before]
+    assert made.jobs[0] is not before
 
 
 @pytest.mark.parametrize("alias", ["default", "core", "locmem"])
