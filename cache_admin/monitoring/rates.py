@@ -20,7 +20,7 @@ from cache_admin.monitoring import rollup
 from cache_admin.monitoring.database import REFUSALS, looking, refused
 from cache_admin.monitoring.rollup import Numbers
 from cache_admin.monitoring.spans import Span
-from cache_admin.monitoring.usage import OTHER, Counts, decoded
+from cache_admin.monitoring.usage import OTHER, Counts, decoded, total
 from cache_admin.patterns import WORD, split, within
 
 #: Seconds of a point, by the span: each a level of ``rollup.LEVELS``.
@@ -98,8 +98,10 @@ class AliasUsage:
 
     @cached_property
     def whole(self) -> PatternUsage:
-        """All patterns together, under the template ``usage.OTHER``."""
-        return _together(OTHER, self.patterns, len(self.at))
+        """All patterns together, under the template ``usage.OTHER``; its points hold hits and misses alone."""
+        columns = zip(*(pattern.points for pattern in self.patterns), strict=True)
+        points = tuple(_hits_and_misses(column) for column in columns)
+        return PatternUsage(OTHER, total(one.total for one in self.patterns), points or (None,) * len(self.at))
 
     @property
     def total(self) -> Counts:
@@ -123,7 +125,7 @@ class AliasUsage:
         return tuple(min(self.step, self.stop - end + self.step) for end in self.at)
 
     def series(self, value: Callable[[Counts], float | None]) -> tuple[float | None, ...]:
-        """A figure of all patterns together, point by point; ``None`` where nothing was asked."""
+        """A figure of hits and misses, of all patterns together, point by point; ``None`` where nothing was asked."""
         return tuple(None if row is None else value(Counts(*row)) for row in self.whole.points)
 
     def of(self, template: bytes) -> PatternUsage | None:
@@ -220,12 +222,16 @@ def _merged(rows: Sequence[Numbers]) -> Numbers:
 
 
 def _patterns(points: Sequence[Numbers]) -> list[PatternUsage]:
-    names = list(dict.fromkeys(pattern for point in points for pattern in point))
-    into = wider([decoded(name) for name in names])
+    columns: dict[str, list[Row | None]] = {}
+    for i, point in enumerate(points):
+        for name, numbers in point.items():
+            if name not in columns:
+                columns[name] = [None] * len(points)
+            columns[name][i] = numbers
+    into = wider([decoded(name) for name in columns])
     by_template: dict[bytes, list[Row | None]] = {}
-    for name in names:
+    for name, rows in columns.items():
         template = decoded(name)
-        rows: list[Row | None] = [point.get(name) for point in points]
         target = into.get(template, template)
         if (before := by_template.get(target)) is not None:
             rows = [_sum([row for row in pair if row is not None]) or None for pair in zip(before, rows, strict=True)]
@@ -261,6 +267,13 @@ def wider(templates: Sequence[bytes]) -> dict[bytes, bytes]:
                 into[template] = other
                 break
     return into
+
+
+def _hits_and_misses(rows: Sequence[Row | None]) -> Row | None:
+    known = [row for row in rows if row]
+    if not known:
+        return None
+    return [sum([row[0] for row in known]), sum([row[1] for row in known if len(row) > 1])]
 
 
 def _sum(rows: Sequence[Row]) -> list[int]:
