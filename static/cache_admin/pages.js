@@ -16,8 +16,8 @@
   }, true);
 
   /* A table that is drawn anew keeps its opened rows (hx-preserve), so their links must say that they are open. */
-  document.body.addEventListener("htmx:afterSwap", (event) => {
-    event.detail.target.querySelectorAll(".ca-open").forEach((link) => {
+  document.body.addEventListener("htmx:afterSwap", () => {
+    document.querySelectorAll(".ca-open").forEach((link) => {
       if (detailOf(link)?.hasChildNodes()) link.setAttribute("aria-expanded", "true");
     });
   });

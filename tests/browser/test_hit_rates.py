@@ -83,6 +83,18 @@ def test_figures_change_in_place_and_an_opened_row_stays(operator: Operator, ask
     expect(opened).to_have_count(0)
 
 
+def test_a_row_opens_while_the_page_is_being_refreshed(operator: Operator, asked: None) -> None:
+    page = operator.page
+    page.goto(f"{operator.base}/admin/cache_admin/cache/alias/default/hit-rates/")
+    page.get_by_role("button", name="Pause").click()
+    page.wait_for_load_state("networkidle")
+    page.evaluate(
+        "document.body.dispatchEvent(new CustomEvent('ca:refresh')); document.querySelector('.ca-open').click()"
+    )
+    expect(page.locator(".ca-detail:not(:empty)")).to_contain_text("of 220 look-ups")
+    expect(page.locator(".ca-open").first).to_have_attribute("aria-expanded", "true")
+
+
 def test_the_filter_survives_the_refresh(operator: Operator, asked: None) -> None:
     page = operator.page
     with instrument.listening(recorder.record):
