@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from django.utils.translation import gettext as _
 
@@ -12,7 +12,9 @@ from cache_admin.health.finding import Finding, Level, code, finder
 from cache_admin.keyspace.leftovers import Strangers
 from cache_admin.keyspace.report import Report
 from cache_admin.keyspace.unreadable import PatternValues, ValuesReport
+from cache_admin.monitoring.usage import OTHER
 from cache_admin.operations import values, words
+from cache_admin.patterns import within
 
 #: Keys of a foreign owner below which nobody cares, and their share of the database's memory that is a waste of it.
 STRAY_KEYS, STRAY_SHARE = 100, 0.05
@@ -50,10 +52,12 @@ def no_owner(facts: Facts) -> Iterator[Finding]:
             yield Finding("no-owner", level, text, evidence, mend, "leftovers")
     if not (left and report) or counts.hours_before < UNASKED_HOURS:
         return
-    asked = {template for template, _hour, _day in counts.patterns()}
+    asked = [template for template, _hour, _day in counts.patterns()]
+    if OTHER in counts.hour or OTHER in counts.before:  # it may be among those
+        return
     for stats in left.nobody:
         share = stats.size_share if report.measured else stats.keys_share
-        if stats.template and stats.template not in asked and share.low >= UNASKED_SHARE:
+        if stats.template and share.low >= UNASKED_SHARE and not _met(stats.template, asked):
             text = _("nobody asks for %(pattern)s, and nothing known writes it") % {"pattern": stats.pattern}
             hours = wording.duration((counts.hours_before + 1) * 3_600)
             evidence = (
@@ -62,6 +66,11 @@ def no_owner(facts: Facts) -> Iterator[Finding]:
             )
             mend = _("If it is of before, invalidate it.")
             yield Finding(code("no-owner", stats.pattern), "info", text, evidence, mend, "invalidate", stats.template)
+
+
+def _met(template: bytes, asked: Sequence[bytes]) -> bool:
+    """Whether a pattern was asked for, also by parts that it folds, or as a part of a wider one."""
+    return any(within(one, template) or within(template, one) for one in asked)
 
 
 @finder("unreadable")

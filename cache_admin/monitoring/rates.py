@@ -115,6 +115,11 @@ class AliasUsage:
         return sum(known) if known else None
 
     @property
+    def lost_exact(self) -> bool:
+        """Whether all of those misses were seen to be rebuilt; else they are taken for as long as those that were."""
+        return all(one.total.misses == one.total.rebuilds for one in self.patterns if one.total.rebuilds)
+
+    @property
     def hit_rates(self) -> tuple[float | None, ...]:
         """Hit rate of each point, all patterns together."""
         return self.whole.hit_rates

@@ -24,9 +24,9 @@ from cache_admin.keyspace import leftovers, reports
 from cache_admin.keyspace import unreadable as looks
 from cache_admin.keyspace.unreadable import PatternValues, Trouble, ValuesReport
 from cache_admin.monitoring.history import Recent
-from cache_admin.monitoring.usage import Counts
+from cache_admin.monitoring.usage import OTHER, Counts
 from cache_admin.operations import deploying, runner, values
-from cache_admin.patterns import ID
+from cache_admin.patterns import ID, WORD
 from tests.monitoring.conftest import info
 
 from .conftest import EMPTY, MB, found, of_keys, one
@@ -167,6 +167,9 @@ class TestStrays:
         told = one("no-owner", replace(facts, stored=replace(facts.stored, counts=counts)))
         assert told.text == "nobody asks for before:*, and nothing known writes it"
         assert (told.level, told.link) == ("info", "invalidate")
+        for template in (b"before:" + WORD, OTHER):  # as part of a wider one; or perhaps beyond the most told apart
+            partly = replace(counts, before={template: Counts(hits=1)})
+            assert found("no-owner", replace(facts, stored=replace(facts.stored, counts=partly))) == []
         short = replace(counts, hours_before=10.0)
         assert found("no-owner", replace(facts, stored=replace(facts.stored, counts=short))) == []
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import random
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -101,6 +102,15 @@ class TestPage:
         assert "Asked by this site" in shown
         assert shown.count("ca-chart-rate") == 1
         assert "5.0\u00a0s" in shown or "5\u00a0s" in shown  # lost: ten misses of half a second
+        assert "≈&#8239;" not in shown
+
+    def test_misses_that_nobody_rebuilt_make_the_lost_time_an_estimate(self, client: Client) -> None:
+        stored(product=Counts(90, 10, 10, rebuilds=5, rebuild_micros=2_500_000))
+        assert re.findall(r"≈&#8239;([^<]+)<", text(client.get(url("hit_rates", "default")))) == ["5\u00a0s"] * 2
+        opened = text(
+            client.get(url("hit_rate", "default", keys.token(b"product:" + ID)), {"span": "1h"}, headers=HTMX)
+        )
+        assert "≈&#8239;5" in opened
 
     @pytest.mark.parametrize("alias", ["default", "core", "json", "locmem", "dummy"])
     def test_every_kind_of_cache_has_it(self, client: Client, alias: str) -> None:

@@ -89,6 +89,13 @@ def test_an_empty_cache_has_no_leftovers(client: Client, raw: redis.Redis) -> No
     assert "None: every key that was asked has an expiry." in page
 
 
+def test_a_look_that_read_nothing_praises_nothing(client: Client, raw: redis.Redis) -> None:
+    client.post(url("values_start", "default"))
+    page = text(client.get(url("leftovers", "default")))
+    assert "No value was read, so nothing is known." in page
+    assert "All of them can be read" not in page
+
+
 def test_patterns_show_and_sort_by_growth(client: Client, left: redis.Redis) -> None:
     assert "Growth" not in text(client.get(url("patterns", "default")))
     reports.save(reports.current("default"))
