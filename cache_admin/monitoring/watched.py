@@ -19,6 +19,9 @@ from cache_admin.monitoring.listeners import size_of, tell
 from cache_admin.monitoring.telling import added, asked, counting, each_asked, nothing, stored_of, telling
 
 _MISSING = object()
+#: Whose ``get`` gives back any default untouched. One of a project's own may unpack it, or look for ``None``: it is
+#: asked with the caller's default, and what it gives back of that is a miss.
+_UNTOUCHED = ("django.core.cache.", "django_redis.", "django_valkey.")
 
 
 def _default(alias: str, key: Any, default: Any, began: float, made: list[float]) -> Any:
@@ -68,31 +71,34 @@ class Watched(BaseCache):
     _watched_alias: str
     _watched_class: Any
     _watched_plain: Any
+    _watched_untouched: bool
 
     def get(self, key: Any, default: Any = None, version: Any = None, *args: Any, **kwargs: Any) -> Any:
+        missing = _MISSING if self._watched_untouched else default
         began = perf_counter()
         try:
             if args or kwargs:
-                value = self._watched_class.get(self._watched_plain, key, _MISSING, version, *args, **kwargs)
+                value = self._watched_class.get(self._watched_plain, key, missing, version, *args, **kwargs)
             else:
-                value = self._watched_class.get(self._watched_plain, key, _MISSING, version)
+                value = self._watched_class.get(self._watched_plain, key, missing, version)
         except Exception:
             tell(self._watched_alias, "error", (key,), perf_counter() - began)
             raise
-        if value is _MISSING:
+        if value is missing:
             tell(self._watched_alias, "miss", (key,), perf_counter() - began)
             return default
         tell(self._watched_alias, "hit", (key,), perf_counter() - began)
         return value
 
     async def aget(self, key: Any, default: Any = None, version: Any = None, *args: Any, **kwargs: Any) -> Any:
+        missing = _MISSING if self._watched_untouched else default
         began = perf_counter()
         try:
-            value = await self._watched_class.aget(self._watched_plain, key, _MISSING, version, *args, **kwargs)
+            value = await self._watched_class.aget(self._watched_plain, key, missing, version, *args, **kwargs)
         except Exception:
             tell(self._watched_alias, "error", (key,), perf_counter() - began)
             raise
-        found = value is not _MISSING
+        found = value is not missing
         tell(self._watched_alias, "hit" if found else "miss", (key,), perf_counter() - began)
         return value if found else default
 
@@ -226,4 +232,9 @@ def watched_class(kind: type[BaseCache], alias: str, *, in_place: bool = False) 
     """The watched class of ``kind``, known by the same name. ``in_place``: for objects that are there already."""
     plain = {"__slots__": (), "_watched_plain": property(_twin)} if in_place else {"__slots__": ("_watched_plain",)}
     names = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
-    return type(kind.__name__, (Watched, kind), {**names, **plain, "_watched_alias": alias, "_watched_class": kind})
+    own = {"_watched_alias": alias, "_watched_class": kind, "_watched_untouched": _gives_defaults_back(kind)}
+    return type(kind.__name__, (Watched, kind), {**names, **plain, **own})
+
+
+def _gives_defaults_back(kind: type[BaseCache]) -> bool:
+    return all(str(getattr(method, "__module__", "")).startswith(_UNTOUCHED) for method in (kind.get, kind.aget))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 from django.core.cache import caches
@@ -35,6 +36,17 @@ class MoreArguments(LocMemCache):
     def set_many(self, data: Any, *args: Any, **kwargs: Any) -> Any:
         super().set_many({key: data[key] for key in data if key != "refused"}, *args, **kwargs)
         return [key for key in data if key == "refused"]
+
+
+class Packed(LocMemCache):
+    """Unpacks whatever is not ``None``, which Django's own default is."""
+
+    def get(self, key: Any, default: Any = None, version: Any = None) -> Any:
+        value = super().get(key, default, version)
+        return None if value is None else zlib.decompress(value)
+
+    def set(self, key: Any, value: Any, *args: Any, **kwargs: Any) -> None:
+        super().set(key, zlib.compress(value), *args, **kwargs)
 
 
 class OtherNames(LocMemCache):

@@ -275,6 +275,17 @@ def test_arguments_of_a_class_are_passed_on(heard: Heard, own_cache: Callable[[s
     assert heard.take() == ["hit a", "hit a", "set a", "set b"]
 
 
+def test_a_class_that_does_something_to_what_it_gets_is_asked_with_the_callers_default(
+    heard: Heard, own_cache: Callable[[str], BaseCache]
+) -> None:
+    the = own_cache("Packed")
+    assert the.get("a") is None
+    assert async_to_sync(the.aget)("a") is None
+    the.set("a", b"value")
+    assert the.get("a") == async_to_sync(the.aget)("a") == b"value"
+    assert heard.take() == ["miss a", "miss a", "set a", "hit a", "hit a"]
+
+
 def test_parameters_of_other_names_are_no_trouble(heard: Heard, own_cache: Callable[[str], BaseCache]) -> None:
     the: Any = own_cache("OtherNames")
     assert the.delete(name="a") is False
