@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 
 from django.conf import settings
-from django.db import models
+from django.db import models, router
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -35,6 +35,13 @@ class Cache(models.Model):
 
     def __str__(self) -> str:
         return "cache"
+
+
+class WrittenManager(models.Manager["Operation"]):
+    """Reads where it is written: a replica shows later who drives an operation, and that it was cancelled."""
+
+    def get_queryset(self) -> models.QuerySet[Operation]:
+        return super().get_queryset().using(self._db or router.db_for_write(self.model))
 
 
 class Operation(models.Model):
@@ -85,7 +92,10 @@ class Operation(models.Model):
     created = models.DateTimeField(default=timezone.now, db_index=True)
     finished = models.DateTimeField(null=True, blank=True)
 
+    objects = WrittenManager()
+
     class Meta:
+        base_manager_name = "objects"
         default_permissions = ()
         ordering = ["-created"]
         indexes = [models.Index(fields=["alias", "-created"], name="cache_admin_op_alias")]

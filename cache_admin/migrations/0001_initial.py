@@ -304,6 +304,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "base_manager_name": "objects",
                 "ordering": ["-created"],
                 "default_permissions": (),
                 "indexes": [models.Index(fields=["alias", "-created"], name="cache_admin_op_alias")],

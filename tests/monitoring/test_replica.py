@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from django.core.cache import caches
 from django.test import override_settings
 
 from cache_admin.keyspace import growth
@@ -14,6 +15,8 @@ from cache_admin.models import Deploy, Growth, Usage, UsageTotal
 from cache_admin.monitoring import rollup
 from cache_admin.monitoring.deploys import Watch
 from cache_admin.monitoring.usage import Counts, dump
+from cache_admin.operations import purge, runner
+from cache_admin.operations.targets import Target
 
 pytestmark = pytest.mark.django_db
 
@@ -21,8 +24,8 @@ pytestmark = pytest.mark.django_db
 class ReadsElsewhere:
     """Whoever reads there fails: no such database is set up."""
 
-    def db_for_read(self, model: Any, **hints: Any) -> str:
-        return "replica"
+    def db_for_read(self, model: Any, **hints: Any) -> str | None:
+        return "replica" if model._meta.app_label == "cache_admin" else None
 
     def db_for_write(self, model: Any, **hints: Any) -> str:
         return "default"
@@ -58,3 +61,11 @@ def test_old_days_go_where_they_were_written() -> None:
     days.create(alias="default", day=date.today() - timedelta(days=200), complete=True, contents={})
     growth._trim(date.today() - timedelta(days=growth.DAYS))
     assert not days.exists()
+
+
+def test_an_operation_is_driven_where_it_was_written(raw: Any) -> None:
+    caches["default"].set_many({f"a:{i}": 1 for i in range(20)})
+    operation, created = runner.begin(purge.plan("default", [Target.glob("a:*")], None), None, username="ops")
+    assert created
+    assert runner.poll(runner.run(operation)).state == "done"
+    assert operation.done_keys == 20
