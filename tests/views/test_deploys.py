@@ -119,6 +119,17 @@ def test_it_is_too_early_right_after(client: Client, raw: redis.Redis) -> None:
     assert "Too early for hit rates" in shown(client)
 
 
+def test_of_many_deploys_the_latest_are_listed_and_nothing_says_that_these_are_all(
+    client: Client, raw: redis.Redis
+) -> None:
+    for i in range(52):
+        deploys.mark(f"release-{i:02}", at=1_000.0 + i)
+    page = text(client.get(url("deploys")))
+    assert "Latest deploys" in page
+    assert ">release-02<" in page
+    assert ">release-01<" not in page
+
+
 def test_a_label_is_only_text(client: Client, raw: redis.Redis) -> None:
     deploys.mark("<script>alert(1)</script>")
     assert "<script>alert" not in shown(client)
