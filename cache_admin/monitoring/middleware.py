@@ -19,8 +19,10 @@ from contextvars import ContextVar
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.encoding import escape_uri_path
+from django.utils.functional import SimpleLazyObject, empty
 
 from cache_admin import conf
 from cache_admin.monitoring import instrument
@@ -131,16 +133,23 @@ def _is_staff(request: HttpRequest) -> bool:
     """Asks the user of the request, which may be the first to do so, after the view. The response is ready: nothing
     that goes wrong here may cost it."""
     try:
-        user = getattr(request, "user", None)
+        user = None if _is_nobody(request) else getattr(request, "user", None)
         return bool(user and user.is_active and user.is_staff)
     except Exception:
         logger.warning("Who sent a request cannot be told; it gets no cache headers.", exc_info=True)
         return False
 
 
+def _is_nobody(request: HttpRequest) -> bool:
+    """Whether a request has no session and nobody has asked yet who sent it, so that it need not be asked."""
+    user = request.__dict__.get("user")
+    unasked = isinstance(user, SimpleLazyObject) and user.__dict__.get("_wrapped") is empty
+    return unasked and settings.SESSION_COOKIE_NAME not in request.COOKIES
+
+
 async def _ais_staff(request: HttpRequest) -> bool:
     try:
-        user = await request.auser() if hasattr(request, "auser") else None
+        user = await request.auser() if hasattr(request, "auser") and not _is_nobody(request) else None
         return bool(user and user.is_active and user.is_staff)
     except Exception:
         logger.warning("Who sent a request cannot be told; it gets no cache headers.", exc_info=True)

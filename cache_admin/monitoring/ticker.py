@@ -20,7 +20,8 @@ from typing import Any
 
 from django.core import mail
 from django.core.signals import request_finished, request_started
-from django.db import connections
+from django.db import close_old_connections
+from django.db.backends.signals import connection_created
 
 from cache_admin import conf
 from cache_admin.monitoring import flushing, instrument, rollup, sampler
@@ -51,6 +52,7 @@ class Ticker:
         self._lock = threading.Lock()
         self._beat = float("-inf")  # monotonic, of the last one
         self._stop = threading.Event()
+        self._database_used = False
 
     @property
     def beats(self) -> bool:
@@ -76,6 +78,10 @@ class Ticker:
             self._beat = time.monotonic()
             _do(flushing.flush)
 
+    def use_database(self, **kwargs: object) -> None:
+        """Receiver: a connection was made."""
+        self._database_used = True
+
     def _run(self) -> None:
         while not self._stop.wait(BEAT):
             self._beat = time.monotonic()
@@ -91,12 +97,13 @@ class Ticker:
             job.due, busy = now + job.every, True
             _do(job.run)
         if busy:
-            connections.close_all()  # those of this thread; a second one per process, kept for ever, is too many
+            close_old_connections()  # those of this thread, as CONN_MAX_AGE of the project wants it
 
     def end(self) -> None:
-        """At exit: stops the thread and writes down what was counted."""
+        """At exit: stops the thread and writes down what was counted. A command that never asked the database, such as
+        one that collects static files where there is none, does not wait for it now."""
         self._stop.set()
-        if not under_test():
+        if self._database_used and not under_test():
             _do(lambda: flushing.flush(flushing.PATIENCE))
 
     def forked(self) -> None:
@@ -132,6 +139,7 @@ def start(*jobs: Job) -> None:
         ticker.jobs.append(Job(STEP, sampler.sample_all))
     request_started.connect(ticker.ensure, dispatch_uid="cache_admin.ticker")
     request_finished.connect(ticker.finish_request, dispatch_uid="cache_admin.ticker")
+    connection_created.connect(ticker.use_database, dispatch_uid="cache_admin.ticker")
     atexit.register(ticker.end)
     os.register_at_fork(after_in_child=_forked)
 
