@@ -70,7 +70,7 @@ def take(page: Page, url: str, name: str, password: str, scheme: str) -> None:
         page.goto(f"{url}{HOME}{path}")
         page.wait_for_timeout(3_000)
         page.screenshot(path=IMAGES / f"{label}-{scheme}.png", full_page=label != "overview")
-    page.goto(f"{url}{HOME}alias/default/keys/?q=user:*:dashboard_stats")
+    page.goto(f"{url}{HOME}alias/default/keys/?mode=glob&q=user:*:dashboard_stats")
     page.locator(".ca-table tbody a").first.click()
     page.wait_for_load_state("networkidle")
     page.screenshot(path=IMAGES / f"key-{scheme}.png", full_page=True)

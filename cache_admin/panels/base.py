@@ -37,8 +37,8 @@ class Panel:
     position: ClassVar[int] = 100
     #: Asked again at every refresh; False for what does not change in seconds or costs more than one reading.
     live: ClassVar[bool] = True
-    #: Columns it takes where there are as many; "full" for all.
-    columns: ClassVar[Literal["1", "2", "full"]] = "1"
+    #: Columns it takes where there are as many.
+    columns: ClassVar[Literal["1", "2"]] = "1"
     #: Capability flag of the adapter without which the card is shown disabled; "" for none.
     requires: ClassVar[str] = ""
     #: Codename without which the card is left out.

@@ -17,7 +17,7 @@ SHOWN = 5
 class RecentOperations(Panel):
     title: ClassVar[Any] = _("Recent operations")
     position: ClassVar[int] = 80
-    columns: ClassVar[Any] = "full"
+    columns: ClassVar[Any] = "2"
     permission: ClassVar[str] = "view_audit"
     link: ClassVar[str] = "operations"
 
