@@ -18,6 +18,7 @@ from django.db import DatabaseError
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import path
+from django.utils.functional import SimpleLazyObject
 
 from cache_admin.monitoring import instrument, middleware
 from cache_admin.monitoring.middleware import CacheMonitoringMiddleware
@@ -380,3 +381,19 @@ class TestInAProject:
             ("3", "3", "1", "50.0%"),
             ("0", "0", "0", None),
         ]
+
+
+def test_a_visitor_without_a_session_is_not_asked_who_it_is(rf: RequestFactory) -> None:
+    asked: list[str] = []
+
+    def respond(request: HttpRequest) -> HttpResponse:
+        request.user = SimpleLazyObject(lambda: asked.append("user") or User(is_staff=True))  # type: ignore[assignment]
+        return HttpResponse("page")
+
+    page = CacheMonitoringMiddleware(respond)
+    assert "X-Cache-Hits" not in page(rf.get("/")).headers
+    assert asked == []
+    signed_in = rf.get("/")
+    signed_in.COOKIES[settings.SESSION_COOKIE_NAME] = "key"
+    assert "X-Cache-Hits" in page(signed_in).headers
+    assert asked == ["user"]

@@ -8,6 +8,12 @@ from cache_admin.monitoring import flushing, ticker
 from cache_admin.monitoring.ticker import Job, Ticker
 
 
+@pytest.fixture(autouse=True)
+def connections_of_the_test_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ticker has a thread of its own, and closes that one's."""
+    monkeypatch.setattr(ticker, "close_old_connections", lambda: None)
+
+
 @pytest.mark.parametrize("used", [True, False])
 def test_the_end_waits_for_a_database_only_where_one_was_used(used: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     flushed: list[float] = []
