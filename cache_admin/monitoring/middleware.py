@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -60,6 +61,10 @@ class Counts:
         """As an entry of ``Server-Timing``, in milliseconds."""
         return f'cache;dur={self.seconds * 1000:.2f};desc="{self.hits} hits, {self.misses} misses, {self.sets} sets"'
 
+
+#: By the hash of a session cookie: whether it is of staff, and until when (monotonic) that is believed.
+_sessions: dict[int, tuple[bool, float]] = {}
+_MOST_SESSIONS, _REMEMBERED = 10_000, 60.0
 
 _counts: ContextVar[Counts | None] = ContextVar("cache_admin_counts", default=None)
 
@@ -133,27 +138,46 @@ def _is_staff(request: HttpRequest) -> bool:
     """Asks the user of the request, which may be the first to do so, after the view. The response is ready: nothing
     that goes wrong here may cost it."""
     try:
-        user = None if _is_nobody(request) else getattr(request, "user", None)
-        return bool(user and user.is_active and user.is_staff)
+        if (known := _remembered(request)) is None:
+            user = getattr(request, "user", None)
+            known = _remember(request, bool(user and user.is_active and user.is_staff))
     except Exception:
         logger.warning("Who sent a request cannot be told; it gets no cache headers.", exc_info=True)
         return False
-
-
-def _is_nobody(request: HttpRequest) -> bool:
-    """Whether a request has no session and nobody has asked yet who sent it, so that it need not be asked."""
-    user = request.__dict__.get("user")
-    unasked = isinstance(user, SimpleLazyObject) and user.__dict__.get("_wrapped") is empty
-    return unasked and settings.SESSION_COOKIE_NAME not in request.COOKIES
+    return known
 
 
 async def _ais_staff(request: HttpRequest) -> bool:
     try:
-        user = await request.auser() if hasattr(request, "auser") and not _is_nobody(request) else None
-        return bool(user and user.is_active and user.is_staff)
+        if (known := _remembered(request)) is None:
+            user = await request.auser() if hasattr(request, "auser") else None
+            known = _remember(request, bool(user and user.is_active and user.is_staff))
     except Exception:
         logger.warning("Who sent a request cannot be told; it gets no cache headers.", exc_info=True)
         return False
+    return known
+
+
+def _remembered(request: HttpRequest) -> bool | None:
+    """Whether the sender is staff, if that is known without asking: a page that does not ask who its visitor is shall
+    not cost a session and a user for these headers, at most once a minute for each session."""
+    user = request.__dict__.get("user")
+    if not isinstance(user, SimpleLazyObject) or user.__dict__.get("_wrapped") is not empty:
+        return None
+    cookie = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+    if cookie is None:
+        return False
+    known, until = _sessions.get(hash(cookie), (None, 0.0))
+    return known if time.monotonic() < until else None
+
+
+def _remember(request: HttpRequest, known: bool) -> bool:
+    cookie = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+    if cookie is not None:
+        if len(_sessions) >= _MOST_SESSIONS:
+            _sessions.clear()
+        _sessions[hash(cookie)] = known, time.monotonic() + _REMEMBERED
+    return known
 
 
 def _show(response: HttpResponseBase, counts: Counts) -> None:
