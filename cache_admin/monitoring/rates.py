@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import zip_longest
 
 from django.db import router
 from django.db.models import Max, Q
@@ -20,7 +19,7 @@ from cache_admin.monitoring import rollup
 from cache_admin.monitoring.database import REFUSALS, looking, refused
 from cache_admin.monitoring.rollup import Numbers
 from cache_admin.monitoring.spans import Span
-from cache_admin.monitoring.usage import OTHER, Counts, decoded, total
+from cache_admin.monitoring.usage import OTHER, Counts, decoded, sum_rows, total
 from cache_admin.patterns import WORD, split, within
 
 #: Seconds of a point, by the span: each a level of ``rollup.LEVELS``.
@@ -223,7 +222,7 @@ def _merged(rows: Sequence[Numbers]) -> Numbers:
     for row in rows:
         for pattern, numbers in row.items():
             by_pattern[pattern].append(numbers)
-    return {pattern: _sum(numbers) for pattern, numbers in by_pattern.items()}
+    return {pattern: sum_rows(numbers) for pattern, numbers in by_pattern.items()}
 
 
 def _patterns(points: Sequence[Numbers]) -> list[PatternUsage]:
@@ -239,21 +238,21 @@ def _patterns(points: Sequence[Numbers]) -> list[PatternUsage]:
         template = decoded(name)
         target = into.get(template, template)
         if (before := by_template.get(target)) is not None:
-            rows = [_sum([row for row in pair if row is not None]) or None for pair in zip(before, rows, strict=True)]
+            rows = [sum_rows(filter(None, pair)) or None for pair in zip(before, rows, strict=True)]
         by_template[target] = rows
     found = [_pattern(template, rows) for template, rows in by_template.items()]
     return sorted(found, key=lambda one: (-one.total.lookups, -one.total.operations, one.template))
 
 
 def _pattern(template: bytes, rows: Sequence[Row | None]) -> PatternUsage:
-    return PatternUsage(template, Counts(*_sum([row for row in rows if row is not None])), tuple(rows))
+    return PatternUsage(template, Counts(*sum_rows(filter(None, rows))), tuple(rows))
 
 
 def _together(template: bytes, patterns: Sequence[PatternUsage], points: int) -> PatternUsage:
     if len(patterns) == 1:
         return PatternUsage(template, patterns[0].total, patterns[0].points)
     columns = zip(*(pattern.points for pattern in patterns), strict=True)
-    rows = [_sum([row for row in column if row is not None]) or None for column in columns]
+    rows = [sum_rows(filter(None, column)) or None for column in columns]
     return _pattern(template, rows or [None] * points)
 
 
@@ -279,7 +278,3 @@ def _hits_and_misses(rows: Sequence[Row | None]) -> Row | None:
     if not known:
         return None
     return [sum([row[0] for row in known]), sum([row[1] for row in known if len(row) > 1])]
-
-
-def _sum(rows: Sequence[Row]) -> list[int]:
-    return list(map(sum, zip_longest(*rows, fillvalue=0)))

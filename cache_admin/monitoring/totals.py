@@ -20,7 +20,7 @@ from django.db.models import IntegerField, Value
 
 from cache_admin.models import Usage, UsageTotal
 from cache_admin.monitoring.database import impatient, looking
-from cache_admin.monitoring.usage import NAMES, OTHER, Counts, decoded, encoded
+from cache_admin.monitoring.usage import NAMES, OTHER, Counts, decoded, encoded, sum_rows
 from cache_admin.patterns import WORD, display, within
 
 #: Patterns of an alias with a total of their own.
@@ -85,7 +85,7 @@ class Places:
     def _grow(self, place: str, numbers: Sequence[int], now: int) -> None:
         total = self._stored[place]
         total["grown"] = max(total["grown"], now)
-        total["counts"] = _sum(total["counts"], numbers)
+        total["counts"] = sum_rows((total["counts"], numbers))
 
     def _take(self, pattern: str, now: int) -> str:
         """A place for a pattern: of the same label, or at zero, or ``OTHER`` where there is no room."""
@@ -151,7 +151,7 @@ def _labelled(stored: dict[str, Place], pending: Mapping[str, Sequence[int]]) ->
     numbers = {pattern: place["counts"] for pattern, place in stored.items()}
     for pattern, more in pending.items():
         if (place := places.find(pattern)) is not None:
-            numbers[place] = _sum(numbers[place], more)
+            numbers[place] = sum_rows((numbers[place], more))
     for pattern, total in numbers.items():
         yield label(pattern), Counts(*total[: len(NAMES)])
 
@@ -160,13 +160,5 @@ def _together(told: Iterable[Mapping[str, Sequence[int]]]) -> dict[str, list[int
     found: dict[str, list[int]] = {}
     for counts in told:
         for pattern, numbers in counts.items():
-            found[pattern] = _sum(found.get(pattern, []), numbers)
+            found[pattern] = sum_rows((found.get(pattern, ()), numbers))
     return found
-
-
-def _sum(one: Sequence[int], other: Sequence[int]) -> list[int]:
-    long, short = (one, other) if len(one) >= len(other) else (other, one)
-    total = [*long]
-    for place, number in enumerate(short):
-        total[place] += number
-    return total

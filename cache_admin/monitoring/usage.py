@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
+from itertools import zip_longest
 
 from cache_admin.patterns import ID
 
@@ -86,6 +87,11 @@ def dump(counts: Mapping[bytes, Counts]) -> dict[str, list[int]]:
 def load(stored: Mapping[str, Sequence[int]]) -> ByPattern:
     """What :func:`dump` made; numbers that a later version added are passed over."""
     return {decoded(text): Counts(*numbers[: len(NAMES)]) for text, numbers in stored.items()}
+
+
+def sum_rows(rows: Iterable[Sequence[int]]) -> list[int]:
+    """Stored rows added up place by place, as long as the longest of them."""
+    return list(map(sum, zip_longest(*rows, fillvalue=0)))
 
 
 def total(counts: Iterable[Counts]) -> Counts:
