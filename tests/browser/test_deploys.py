@@ -76,6 +76,10 @@ class Site:
         """Visitors of the release that is out. Their process writes down what it counted, at the latest at its end."""
         self.manage("shop_visit", f"--visits={visits}", "--rate=10000")
 
+    def scan(self) -> None:
+        """Samples of a machine under load see few keys; this counts all, and the looks of the next minutes take it."""
+        self.manage("cache_report", "--full", "--json")
+
     def shell(self, code: str) -> None:
         self.manage("shell", "--verbosity=0", "-c", code)
 
@@ -90,12 +94,14 @@ def site(tmp_path: Path) -> Iterator[Site]:
         site.visit(300)  # marks 2026.11.1
         site.shell(LONG_AGO)
         site.visit(800)
+        site.scan()
         between = time.time()
         site.manage("shop_deploy")
         site.environment["RELEASE"] = "2026.11.2"
         site.visit(800)  # marks 2026.11.2
         site.shell(MINUTES_AGO.format(between=between))
         site.shell(ROLL_UP)
+        site.scan()
         yield site
 
 
