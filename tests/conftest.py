@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -15,6 +18,7 @@ from embedded import Server, running
 
 from cache_admin.health import facts
 
+StartSite = Callable[[], tuple[subprocess.Popen[str], int]]
 MISSING = "not on this machine: "
 
 
@@ -25,9 +29,28 @@ def server() -> Iterator[Server]:
         yield started
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """The directory of the run goes last: the test database is in it too."""
-    shutil.rmtree(settings.RUN_DIR, ignore_errors=True)
+@pytest.fixture
+def site_database(tmp_path: Path) -> Path:
+    """Where the processes of ``start_site`` keep what they record."""
+    return tmp_path / "site.sqlite3"
+
+
+@pytest.fixture
+def start_site(site_database: Path, server: Server, raw: redis.Redis) -> Iterator[StartSite]:
+    """Starts a process of ``tests.monitoring.recording_site`` and tells its port. All are ended afterwards."""
+    started: list[subprocess.Popen[str]] = []
+
+    def one() -> tuple[subprocess.Popen[str], int]:
+        command = [sys.executable, "-m", "tests.monitoring.recording_site", str(site_database), server.url]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
+        started.append(process)
+        assert process.stdout
+        return process, int(process.stdout.readline())
+
+    yield one
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture(autouse=True)

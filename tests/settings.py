@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import tempfile
 from pathlib import Path
 
 RUN_DIR = Path(tempfile.mkdtemp(prefix="cache-admin-tests-"))
+atexit.register(shutil.rmtree, RUN_DIR, ignore_errors=True)
 SOCKET = RUN_DIR / "server.sock"
 URL = f"unix://{SOCKET}"
 

@@ -5,46 +5,16 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
-import pytest
-from embedded import Server
 from prometheus_client.parser import text_string_to_metric_families
 
 from cache_admin.monitoring.usage import encoded
 from cache_admin.patterns import ID
-
-Start = Callable[[], tuple[subprocess.Popen[str], int]]
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Path:
-    return tmp_path / "site.sqlite3"
-
-
-@pytest.fixture
-def start(database: Path, server: Server, raw: Any) -> Iterator[Start]:
-    started: list[subprocess.Popen[str]] = []
-
-    def one() -> tuple[subprocess.Popen[str], int]:
-        command = [sys.executable, "-m", "tests.monitoring.recording_site", str(database), server.url]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-        started.append(process)
-        assert process.stdout
-        return process, int(process.stdout.readline())
-
-    yield one
-    for process in started:
-        process.kill()
-        process.communicate()
+from tests.conftest import StartSite
 
 
 def fetch(port: int, path: str) -> str:
@@ -69,17 +39,17 @@ def eventually(port: int, hits: int, misses: int) -> None:
         time.sleep(0.2)
 
 
-def give_a_place(database: Path) -> None:
+def give_a_place(site_database: Path) -> None:
     """A total at zero, which a pattern gets by itself only two minutes after its first operation."""
     totals = {encoded(b"product:" + ID): {"since": 0, "grown": int(time.time()), "counts": []}}
-    with closing(sqlite3.connect(database, timeout=10)) as connection, connection:
+    with closing(sqlite3.connect(site_database, timeout=10)) as connection, connection:
         row = ("default", json.dumps(totals))
         connection.execute("INSERT INTO cache_admin_usagetotal (alias, totals) VALUES (?, ?)", row)
 
 
-def test_every_process_tells_the_same_and_none_takes_counts_away(start: Start, database: Path) -> None:
-    (killed, first), (_second, second) = start(), start()
-    give_a_place(database)
+def test_every_process_tells_the_same_and_none_takes_counts_away(start_site: StartSite, site_database: Path) -> None:
+    (killed, first), (_second, second) = start_site(), start_site()
+    give_a_place(site_database)
     for port in (first, second, first):
         fetch(port, "1/")
         fetch(port, "2/")
@@ -88,7 +58,7 @@ def test_every_process_tells_the_same_and_none_takes_counts_away(start: Start, d
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     assert told(second) == (4, 2, 1)
-    _third, third = start()
+    _third, third = start_site()
     assert told(third) == (4, 2, 1)
     fetch(third, "1/")
     fetch(second, "3/")

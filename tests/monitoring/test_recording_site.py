@@ -5,44 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-import pytest
-from embedded import Server
-
-Start = Callable[[], tuple[subprocess.Popen[str], int]]
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Path:
-    return tmp_path / "site.sqlite3"
-
-
-@pytest.fixture
-def start(database: Path, server: Server, raw: Any) -> Iterator[Start]:
-    """Starts a process of the site; all are ended afterwards."""
-    started: list[subprocess.Popen[str]] = []
-
-    def one() -> tuple[subprocess.Popen[str], int]:
-        command = [sys.executable, "-m", "tests.monitoring.recording_site", str(database), server.url]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-        started.append(process)
-        assert process.stdout
-        return process, int(process.stdout.readline())
-
-    yield one
-    for process in started:
-        process.kill()
-        process.communicate()
+from tests.conftest import StartSite
 
 
 def visit(port: int, *pks: int) -> None:
@@ -51,9 +21,9 @@ def visit(port: int, *pks: int) -> None:
             assert response.read() == b"x" * 10
 
 
-def written(database: Path) -> tuple[int, int]:
+def written(site_database: Path) -> tuple[int, int]:
     """Hits and misses that are in the database, of all processes."""
-    with closing(sqlite3.connect(database, timeout=10)) as connection:
+    with closing(sqlite3.connect(site_database, timeout=10)) as connection:
         rows = connection.execute("SELECT counts FROM cache_admin_usage WHERE level IN (0, 60)").fetchall()
     counts = [numbers for (text,) in rows for numbers in json.loads(text).values()]
     return sum(row[0] for row in counts if row), sum(row[1] for row in counts if len(row) > 1)
@@ -66,38 +36,40 @@ def eventually(what: Callable[[], bool], seconds: float = 30.0) -> None:
         time.sleep(0.2)
 
 
-def test_a_process_writes_by_itself_and_one_that_is_killed_loses_one_interval(start: Start, database: Path) -> None:
-    process, port = start()
+def test_a_process_writes_by_itself_and_one_that_is_killed_loses_one_interval(
+    start_site: StartSite, site_database: Path
+) -> None:
+    process, port = start_site()
     visit(port, 1, 2, 3, 1, 2, 3)
-    eventually(lambda: written(database) == (3, 3))
+    eventually(lambda: written(site_database) == (3, 3))
     visit(port, 1)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert written(database) in {(3, 3), (4, 3)}
+    assert written(site_database) in {(3, 3), (4, 3)}
 
 
-def test_a_process_that_ends_writes_the_rest(start: Start, database: Path) -> None:
-    process, port = start()
+def test_a_process_that_ends_writes_the_rest(start_site: StartSite, site_database: Path) -> None:
+    process, port = start_site()
     visit(port, 1, 2, 1)
     process.send_signal(signal.SIGINT)
     process.wait(20)
-    assert written(database) == (1, 2)
+    assert written(site_database) == (1, 2)
 
 
-def test_two_processes_write_side_by_side(start: Start, database: Path) -> None:
-    (_one, first), (_two, second) = start(), start()
+def test_two_processes_write_side_by_side(start_site: StartSite, site_database: Path) -> None:
+    (_one, first), (_two, second) = start_site(), start_site()
     visit(first, 1, 1)
     visit(second, 1, 1)
-    eventually(lambda: written(database) == (3, 1))
+    eventually(lambda: written(site_database) == (3, 1))
 
 
-def test_one_process_of_two_samples_the_server(start: Start, database: Path) -> None:
-    (_one, first), (_two, second) = start(), start()
+def test_one_process_of_two_samples_the_server(start_site: StartSite, site_database: Path) -> None:
+    (_one, first), (_two, second) = start_site(), start_site()
     visit(first, 1)
     visit(second, 1)
 
     def samples() -> list[tuple[float]]:
-        with closing(sqlite3.connect(database, timeout=10)) as connection:
+        with closing(sqlite3.connect(site_database, timeout=10)) as connection:
             return connection.execute("SELECT at FROM cache_admin_serversample ORDER BY at").fetchall()
 
     eventually(lambda: len(samples()) >= 3)
@@ -105,10 +77,10 @@ def test_one_process_of_two_samples_the_server(start: Start, database: Path) -> 
     assert all(later - sooner > 2.5 for sooner, later in pairwise(moments))
 
 
-def test_requests_do_not_wait_for_a_locked_database(start: Start, database: Path) -> None:
-    _process, port = start()
+def test_requests_do_not_wait_for_a_locked_database(start_site: StartSite, site_database: Path) -> None:
+    _process, port = start_site()
     visit(port, 1)
-    with closing(sqlite3.connect(database, timeout=10, isolation_level=None)) as locker:
+    with closing(sqlite3.connect(site_database, timeout=10, isolation_level=None)) as locker:
         locker.execute("BEGIN EXCLUSIVE")
         end = time.monotonic() + 8
         slowest = 0.0
