@@ -48,7 +48,7 @@ class Preview:
     truncated: bool  #: some of the value is not shown; ``notes`` says why
     root: Node | None  #: None where only the bytes can be shown
     raw_text: str  #: the inflated bytes as escaped text, cut
-    hex: str  #: classic hex dump of the first stored bytes
+    hex: str  #: hex dump of the first stored bytes
     masked: int = 0  #: how many leaves were masked
     notes: tuple[str, ...] = field(default=())
     warnings: tuple[str, ...] = field(default=())  #: dangers: "calls posix.system"
@@ -86,10 +86,10 @@ def visible(content: str | bytes, limit: int = MAX_TEXT) -> str:
 
 
 def hex_dump(data: bytes, limit: int = MAX_HEX) -> str:
-    """Lines of offset, sixteen bytes in hex, and the same as ASCII."""
+    """Lines of offset, eight bytes in hex, and the same as ASCII: narrow enough to be seen whole beside the tree."""
     lines = []
-    for start in range(0, min(len(data), limit), 16):
-        row = data[start : min(start + 16, limit)]
+    for start in range(0, min(len(data), limit), 8):
+        row = data[start : min(start + 8, limit)]
         letters = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
-        lines.append(f"{start:08x}  {row[:8].hex(' '):<23}  {row[8:].hex(' '):<23}  |{letters}|")
+        lines.append(f"{start:04x}  {row.hex(' '):<23}  |{letters}|")
     return "\n".join(lines)
