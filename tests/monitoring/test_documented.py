@@ -15,21 +15,22 @@ from django.test import RequestFactory, override_settings
 from cache_admin.keyspace import reports
 from cache_admin.monitoring import instrument, middleware
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "monitoring.md"
+DOCS = Path(__file__).parent.parent.parent / "docs"
 
 
 @pytest.mark.django_db
 @override_settings(CACHE_ADMIN={"HEADERS_FOR": "everyone"})
-def test_the_examples_of_the_page(raw: redis.Redis) -> None:
+@pytest.mark.parametrize("page", ["middleware.md", "stats.md"])
+def test_the_examples_of_a_page(raw: redis.Redis, page: str) -> None:
     reports.forget()
-    blocks = re.findall(r"^```pycon\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```pycon\n(.*?)^```", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
     names = {"cache": cache, "HttpResponse": HttpResponse, "RequestFactory": RequestFactory}
-    examples = doctest.DocTestParser().get_doctest("\n".join(blocks), names, PAGE.name, str(PAGE), 0)
+    examples = doctest.DocTestParser().get_doctest("\n".join(blocks), names, page, page, 0)
     heard: list[str] = []
     try:
         result = doctest.DocTestRunner().run(examples, out=heard.append)
     finally:
         instrument.unlisten(middleware.count)
         reports.forget()
-    assert result.attempted > 10
+    assert result.attempted >= 4
     assert result.failed == 0, "".join(heard)
