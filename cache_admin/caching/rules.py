@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from string import Formatter
 from typing import Any
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import Field, Model
 
 from cache_admin.caching.keys import spell
@@ -53,11 +54,13 @@ class Rule:
     names: frozenset[str] = field(init=False)
     #: Columns among them, other than the primary key.
     columns: frozenset[str] = field(init=False)
+    #: Texts that lead through relations (``{category.slug}``), with what must be set for them to be filled.
+    through: Mapping[str, tuple[str, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
         texts = (*self.tags, *self.keys, *self.patterns, *self.urls)
-        fields = [name for text in texts for _, name, _, _ in Formatter().parse(text) if name is not None]
-        names = {name.partition(".")[0] for name in fields}
+        fields = {text: [name for _, name, _, _ in Formatter().parse(text) if name is not None] for text in texts}
+        names = {name.partition(".")[0] for named in fields.values() for name in named}
         label = self.model._meta.label
         for name in names:
             if not name.isidentifier() or not (hasattr(self.model, name) or name in _fields(self.model)):
@@ -66,6 +69,8 @@ class Rule:
         columns = {column.attname for column in self.model._meta.concrete_fields if column is not pk}
         object.__setattr__(self, "names", frozenset(names))
         object.__setattr__(self, "columns", frozenset(names & columns))
+        steps = {text: tuple(step for name in named for step in _steps(name)) for text, named in fields.items()}
+        object.__setattr__(self, "through", {text: found for text, found in steps.items() if found})
 
     @property
     def needs_instance(self) -> bool:
@@ -73,13 +78,21 @@ class Rule:
         return not self.names <= {"pk"}
 
     def fill(self, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        """Pairs of a kind (``"tags"``, ``"keys"``, ``"patterns"``, ``"urls"``) and a text with ``values`` in it."""
+        """Pairs of a kind (``"tags"``, ``"keys"``, ``"patterns"``, ``"urls"``) and a text with ``values`` in it.
+
+        A text that leads through a relation that is not set names nothing, and is left out.
+        """
         for kind in ("tags", "urls"):
-            for text in getattr(self, kind):
+            for text in self._filled_by(values, getattr(self, kind)):
                 yield kind, text.format_map(values)
         for kind in ("keys", "patterns"):
-            for text in getattr(self, kind):
+            for text in self._filled_by(values, getattr(self, kind)):
                 yield kind, _SPELLING.vformat(text, (), values)
+
+    def _filled_by(self, values: Mapping[str, Any], texts: Iterable[str]) -> Iterator[str]:
+        for text in texts:
+            if all(_is_set(step, values) for step in self.through.get(text, ())):
+                yield text
 
 
 class _Spelling(Formatter):
@@ -90,6 +103,19 @@ class _Spelling(Formatter):
 
 
 _SPELLING = _Spelling()
+
+
+def _steps(name: str) -> Iterator[str]:
+    """``category`` and ``category.parent`` of ``category.parent.slug``."""
+    parts = name.split(".")
+    return (".".join(parts[:length]) for length in range(1, len(parts)))
+
+
+def _is_set(step: str, values: Mapping[str, Any]) -> bool:
+    try:
+        return Formatter().get_field(step, (), values)[0] is not None
+    except ObjectDoesNotExist:
+        return False  # a one-to-one relation without its other side
 
 
 def _fields(model: type[Model]) -> set[str]:

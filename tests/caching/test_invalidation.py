@@ -393,6 +393,26 @@ def test_all_tags_of_a_commit_are_one_write(register, monkeypatch, cache):
     assert writes == [("rule0:7", "all", "rule1:7", "rule2:7", "rule3:7", "rule4:7")]
 
 
+def test_a_text_through_a_relation_that_is_not_set_is_left_out(register, cache):
+    rule = register(
+        Product,
+        tags=["category:{category.pk}", "parent:{category.parent.pk}", "product:{pk}"],
+        keys=["brand:{brand.pk}", "leaflet:{leaflet.text}", "shown:{pk}"],
+    )
+    cache.set("shown:7", 1)
+    product = Product.objects.create(pk=7, name="without any")
+    told = figures(rule)
+    assert (told.fired, told.failed, told.dropped) == (1, 0, 2)
+    assert cache.get("shown:7") is None
+    assert cache.get("cache_tag:product:7") is not None
+    assert cache.get("cache_tag:category:None") is None
+    product.category = Category.objects.create(name="shoes")
+    product.save()
+    assert figures(rule).failed == 0
+    assert cache.get(f"cache_tag:category:{product.category.pk}") is not None
+    assert cache.get("cache_tag:parent:None") is None
+
+
 # Failures
 
 
@@ -412,9 +432,9 @@ def test_a_failing_rule_stops_nothing_and_is_told(register, cache, caplog):
 
 
 def test_a_text_that_cannot_be_filled_breaks_neither_save_nor_transaction(register, caplog):
-    rule = register(Product, keys=["category:{category.name}"])
+    rule = register(Product, keys=["product:{name.colour}"])
     with transaction.atomic():
-        product = Product.objects.create(name="without a category")
+        product = Product.objects.create(name="a")
         assert Product.objects.filter(pk=product.pk).exists()
     assert figures(rule).failed == 1
     assert "AttributeError" in figures(rule).last_error
