@@ -77,6 +77,9 @@ class Operation(models.Model):
     done_keys = models.BigIntegerField(default=0)
     done_bytes = models.BigIntegerField(default=0)
     skipped_keys = models.BigIntegerField(default=0, help_text="Matching keys left alone because they are protected.")
+    slow = models.JSONField(
+        default=dict, help_text="The last step that a slow server took long for, see driving.py; empty without any."
+    )
     error = models.TextField(blank=True)
     cancel_requested = models.BooleanField(default=False)
     lease_owner = models.CharField(max_length=100, blank=True)

@@ -25,6 +25,8 @@ from cache_admin.keys import KeyCodec
 
 SCAN_COUNT = 1000
 DELETE_BATCH = 500
+#: Seconds of the server beyond the way there and back, from which on a page is slow.
+SLOW_PAGE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class MeasuredPage:
     busy: float
     run_id: str
     total: int  #: keys in the database when the walk began
+    slow: bool = False  #: the server took so long that the pages to come are smaller
+    count: int = SCAN_COUNT  #: keys that the next page is asked for
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,9 +30,12 @@ def read(server: Server, alias: str, node: Node, db: int) -> ServerInfo:
         last = server.reading
         if last is None or time.monotonic() - last.taken >= INFO_SECONDS:
             with server.link(alias, db) as link:
-                fields = parse(_info(server, link))
+                began = time.perf_counter()
+                text = _info(server, link)
+                waited = time.perf_counter() - began
+            fields = parse(text)
             probes = server.probes(forget=last is not None and _began_again(last.fields, fields))
-            last = server.reading = Reading(time.monotonic(), time.time(), fields, probes)
+            last = server.reading = Reading(time.monotonic(), time.time(), fields, probes, waited)
     return _server_info(last, node, db)
 
 
@@ -135,6 +138,7 @@ def _server_info(reading: Reading, node: Node, db: int) -> ServerInfo:
         changes_unsaved=_whole(fields, "rdb_changes_since_last_save"),
         appended=_is(fields, "aof_last_write_status", "ok"),
         latencies=_latencies(fields),
+        answered_in=round(reading.waited, 4),
         keyspace=keys,
         probed_hits=probed_hits,
         probed_misses=probed_misses,

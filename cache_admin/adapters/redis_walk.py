@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from redis.exceptions import ResponseError
 
 from cache_admin.adapters import errors
-from cache_admin.adapters.base import SCAN_COUNT, ChooseProbes, MeasuredPage, Probe
+from cache_admin.adapters.base import SCAN_COUNT, SLOW_PAGE, ChooseProbes, MeasuredPage, Probe
 from cache_admin.adapters.connections import CountProbes, Link, Reply, pack
 from cache_admin.adapters.redis_info import keyspace, parse
 from cache_admin.exceptions import NotPermitted, Unsupported
@@ -25,8 +25,7 @@ _PTTL = b"*2\r\n$4\r\nPTTL\r\n$%d\r\n%b\r\n"
 _PLAIN = {int, type(None)}
 _TYPE = b"*2\r\n$4\r\nTYPE\r\n$%d\r\n%b\r\n"
 
-#: Seconds of the server beyond the way there and back, from which on a page is slow; keys that a page has at least.
-SLOW_PAGE = 0.25
+#: Keys that a page is asked for at least, however slow the server is.
 LEAST_COUNT = 100
 
 Open = Callable[[], AbstractContextManager[Link]]
@@ -78,13 +77,24 @@ class Walk:
         page = _Page(self, keys, cursor, self.measures(keys))
         while True:
             page.fetch()
-            self._adapt(page.busy - self.way)
+            took = page.busy - self.way
+            self._adapt(took)
             if not page.cursor and page.chosen:
                 last = _Page(self, wanted=page.chosen)
                 last.fetch()
                 page.probes.update(last.probes)
                 page.busy += last.busy
-            yield MeasuredPage(page.cursor, page.keys, page.sizes, page.probes, page.busy, self.run_id, total)
+            yield MeasuredPage(
+                page.cursor,
+                page.keys,
+                page.sizes,
+                page.probes,
+                page.busy,
+                self.run_id,
+                total,
+                slow=took > SLOW_PAGE,
+                count=self.count,
+            )
             if not page.cursor:
                 return
             page = _Page(self, page.next_keys, page.next_cursor, page.next_measures, page.chosen)

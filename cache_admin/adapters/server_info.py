@@ -79,6 +79,7 @@ class ServerInfo:
     changes_unsaved: int | None = None  #: since the last snapshot
     appended: bool | None = None  #: whether the last write to the append-only file went well
     latencies: tuple[Latency, ...] = ()  #: of the slowest commands, by ``p99``
+    answered_in: float | None = None  #: seconds from asking for this reading to having it, the network's included
     keyspace: Mapping[str, int] = field(default_factory=dict)  #: keys by name of the database; empty ones left out
     probed_hits: int = 0  #: probes of this process already taken off ``hits``
     probed_misses: int = 0  #: the same for ``misses``

@@ -28,12 +28,14 @@ QUEUE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One INFO: when (monotonic and Unix seconds), its fields, and our own probes (hits, misses) in its counters."""
+    """One INFO: when (monotonic and Unix seconds), its fields, our own probes (hits, misses) in its counters, and the
+    seconds for which its answer was waited for."""
 
     taken: float
     at: float
     fields: Mapping[str, str]
     probes: tuple[int, int]
+    waited: float
 
 
 class Server:

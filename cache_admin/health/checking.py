@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from cache_admin.adapters.base import Adapter
-from cache_admin.health import asked, blind, contents, deployed, facts, looking, muting, servers, strays
+from cache_admin.health import answers, asked, blind, contents, deployed, facts, looking, muting, servers, strays
 from cache_admin.health.facts import Facts
 from cache_admin.health.finding import Finding, Verdict, found_in, verdict
 from cache_admin.models import MutedFinding
@@ -20,7 +20,7 @@ from cache_admin.monitoring.sampler import Reading
 __all__ = ["Health", "check", "glance"]
 
 #: The modules whose import registers the finders, in the order in which findings of one level stand.
-MODULES = (servers, deployed, asked, strays, contents, blind)
+MODULES = (answers, servers, deployed, asked, strays, contents, blind)
 #: Findings of one kind that are listed: the largest; a hundred patterns without expiry are one mistake.
 MOST_OF_A_KIND = 5
 
@@ -53,6 +53,12 @@ class Health:
             words = ngettext("healthy, but for one muted finding", "healthy, but for %(number)d muted findings", hidden)
             return Verdict("good", words % {"number": hidden})
         return found
+
+    @property
+    def slow(self) -> Finding | None:
+        """That a server answers late, where the verdict is another one."""
+        verdict = self.verdict.text
+        return next((one for one in self.findings if one.kind == "slow" and one.text != verdict), None)
 
     @property
     def sentence(self) -> str:

@@ -275,6 +275,13 @@ class Migration(migrations.Migration):
                     "skipped_keys",
                     models.BigIntegerField(default=0, help_text="Matching keys left alone because they are protected."),
                 ),
+                (
+                    "slow",
+                    models.JSONField(
+                        default=dict,
+                        help_text="The last step that a slow server took long for, see driving.py; empty without any.",
+                    ),
+                ),
                 ("error", models.TextField(blank=True)),
                 ("cancel_requested", models.BooleanField(default=False)),
                 ("lease_owner", models.CharField(blank=True, max_length=100)),

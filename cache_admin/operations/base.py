@@ -74,6 +74,8 @@ class Step:
     done_bytes: int = 0
     skipped_keys: int = 0
     busy: float = 0.0  #: seconds the server was kept occupied, for gentle pacing
+    slow: bool = False  #: that was too long for one step
+    at_once: int | None = None  #: keys of the next step, where a slow server is asked for fewer at once
     notes: tuple[str, ...] = ()  #: translated sentences that stay in the row's ``error`` when it is done
 
 

@@ -46,6 +46,8 @@ class CensusKind(Kind):
                         scanned=census.scanned - operation.scanned,
                         total=census.total,
                         busy=page.busy,
+                        slow=page.slow,
+                        at_once=page.count,
                     )
         except Unavailable:
             yield Step(cursor=census.dump(), scanned=census.scanned - operation.scanned)

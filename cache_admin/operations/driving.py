@@ -164,6 +164,10 @@ class Driver:
         self._notes |= dict.fromkeys(step.notes)
         if step.total is not None:
             row.total = step.total
+        if step.slow:
+            row.slow = {"seconds": round(step.busy, 3), "at": time.time(), "at_once": step.at_once, "now": True}
+        elif row.slow and step.busy:
+            row.slow = {**row.slow, "at_once": step.at_once, "now": False}
 
     def _progress(self) -> dict[str, Any]:
         row = self.operation
@@ -175,6 +179,7 @@ class Driver:
             "done_keys": row.done_keys,
             "done_bytes": row.done_bytes,
             "skipped_keys": row.skipped_keys,
+            "slow": row.slow,
         }
 
     def _save(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from cache_admin.adapters import adapter
-from cache_admin.adapters.base import DELETE_BATCH, SCAN_COUNT, Adapter, Removed
+from cache_admin.adapters.base import DELETE_BATCH, SCAN_COUNT, SLOW_PAGE, Adapter, Removed
 from cache_admin.keyspace import catalogue, reports
 from cache_admin.models import Operation
 from cache_admin.operations import stale, targets
@@ -88,7 +88,8 @@ class _Work:
             self.take([raw for raw in page.keys if selection.match(raw)])
             at, run_id = page.cursor, page.run_id
             # The saved cursor stays behind the keys that wait: a killed process must meet them again.
-            yield Step(cursor=self._row.cursor, scanned=self._scanned(page.cursor, restarted), busy=busy)
+            scanned = self._scanned(page.cursor, restarted)
+            yield Step(cursor=self._row.cursor, scanned=scanned, busy=busy, slow=busy > SLOW_PAGE)
             waited = time.monotonic() - self._flushed > _LONGEST_WAIT
             if not at or waited or len(self._waiting) >= DELETE_BATCH or not self._waiting:
                 yield from self.flush({"exact": True, "at": at, "run_id": run_id})
@@ -119,7 +120,8 @@ class _Work:
             batch, self._waiting = self._waiting[:DELETE_BATCH], self._waiting[DELETE_BATCH:]
             began = time.perf_counter()
             removed = self._kind.change(self._cache, batch, self._row.params)
-            yield self._step(self._row.cursor if self._waiting else cursor, removed, time.perf_counter() - began)
+            busy = time.perf_counter() - began
+            yield self._step(self._row.cursor if self._waiting else cursor, removed, busy)
         if not batch:
             yield self._step(cursor, Removed(0, 0), 0.0)
         self._flushed = time.monotonic()
@@ -134,5 +136,6 @@ class _Work:
             done_bytes=removed.size,
             skipped_keys=skipped,
             busy=busy,
+            slow=busy > SLOW_PAGE,
             notes=removed.notes,
         )

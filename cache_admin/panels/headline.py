@@ -19,4 +19,4 @@ class Headline(Panel):
     def context(self, adapter: Adapter) -> dict[str, Any]:
         reading = sampler.reading(adapter.alias)
         health = checking.glance(adapter, reading, histories.series(reading))
-        return {"reading": reading, "verdict": health.verdict}
+        return {"reading": reading, "verdict": health.verdict, "slow": health.slow}

@@ -26,11 +26,13 @@ class Summary(Panel):
         history = histories.series(reading)
         primary = reading.primary
         info = primary.info
+        health = checking.glance(adapter, reading, history)
         context: dict[str, Any] = {
             "info": info,
             "asked": asked,
             "silent": primary.error is not None,
-            "verdict": checking.glance(adapter, reading, history).verdict,
+            "verdict": health.verdict,
+            "slow": health.slow,
             "history": history,
         }
         if info is None:

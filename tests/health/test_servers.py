@@ -56,6 +56,8 @@ def evicting(rate: float) -> Any:
         ({"role": "replica"}, EMPTY, "warn", "is a replica: it takes no writes"),
         ({"clients": 95, "clients_limit": 100}, EMPTY, "warn", "95 of 100 connections in use"),
         ({"clients": 89, "clients_limit": 100}, EMPTY, "good", "healthy"),
+        ({"answered_in": 2.9}, EMPTY, "warn", "answers slowly: 2.9\u00a0s for the last command"),
+        ({"answered_in": 0.3}, EMPTY, "good", "healthy"),
         ({"loading": 0.41}, EMPTY, "warn", "loading dataset, 41 %"),
         ({"memory": None, "memory_limit": None}, EMPTY, "good", "healthy"),
         ({"memory": 200 * MB, "fragmentation": 1.6}, EMPTY, "warn", FRAGMENTED),
@@ -93,6 +95,13 @@ def test_each_server_is_named_where_there_are_several() -> None:
         "one:6379: no memory limit: 1\u00a0byte used, and the server may keep growing",
     ]
     assert [finding.code for finding in said][:2] == ["silent:two:6379", "no-limit:one:6379"]
+
+
+def test_an_answer_that_is_a_little_late_is_told_without_alarm() -> None:
+    late = one("slow", of_server(answered_in=0.31))
+    assert (late.level, late.text) == ("info", "answers slowly: 310\u00a0ms for the last command")
+    assert late.evidence[0].startswith("a question of this dashboard (INFO) ")
+    assert found("slow", of_server(answered_in=0.2)) == found("slow", of_server()) == []
 
 
 def test_refused_connections_are_told_when_they_are_of_the_last_hour() -> None:
