@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -20,6 +21,10 @@ from cache_admin.keys import escape_glob
 FRAGMENT_ALIAS = "template_fragments"
 #: Exactly as many characters as the hash behind a name has: ``side`` must not reach ``side.bar``.
 _HASH = "?" * 32
+#: What an included part is called that was made without escaping, without the formats or the time zone of the reader.
+UNLIKE = ("_unescaped", "_unlocalized", "_utc")
+#: What the keys of all parts begin with.
+PART_KINDS = (*("include" + "".join(marks) for marks in product(*(("", mark) for mark in UNLIKE))), "value")
 
 
 def fragment_alias() -> str:

@@ -57,14 +57,14 @@ def meant(alias: str, text: str) -> Meant:
     return Meant(
         _("user %s") % pk,
         (*map(Target.literal, dict.fromkeys(literals)), *map(Target.glob, dict.fromkeys(globs))),
-        notes=tuple(_about_sessions(alias, pk)),
+        notes=(*_namesakes(text, pk), *_about_sessions(alias, pk)),
     )
 
 
 def who(text: str) -> tuple[Any, Model | None]:
     """Primary key and row of the user that is meant."""
     model: Any = get_user_model()
-    typed = text.strip().removeprefix("user:").strip()
+    typed = _typed(text)
     try:
         pk = model._meta.pk.to_python(typed)
     except ValidationError:
@@ -72,12 +72,31 @@ def who(text: str) -> tuple[Any, Model | None]:
     else:
         if pk is not None and typed:
             return pk, model._base_manager.filter(pk=pk).first()
-    for name in dict.fromkeys((model.USERNAME_FIELD, model.get_email_field_name())):
-        if name in {field.name for field in model._meta.concrete_fields}:
-            found = list(model._base_manager.filter(**{name: typed})[:2]) if typed else []
-            if len(found) == 1:
-                return found[0].pk, found[0]
+    for found in _named(typed):
+        if len(found) == 1:
+            return found[0].pk, found[0]
+        if found:
+            raise InvalidPattern(_("More than one user has the name or address %s. Type the number of one.") % typed)
     raise InvalidPattern(_("No user has the number, name or address %s.") % text)
+
+
+def _typed(text: str) -> str:
+    return text.strip().removeprefix("user:").strip()
+
+
+def _named(typed: str) -> Iterator[list[Any]]:
+    """Users of a name, then of an address; of many the first two."""
+    model: Any = get_user_model()
+    known = {field.name for field in model._meta.concrete_fields}
+    for name in dict.fromkeys((model.USERNAME_FIELD, model.get_email_field_name())):
+        if name in known and typed:
+            yield list(model._base_manager.filter(**{name: typed})[:2])
+
+
+def _namesakes(text: str, pk: Any) -> Iterator[str]:
+    """Somebody else may be called what is taken for a number here."""
+    for user in (user for found in _named(_typed(text)) for user in found if user.pk != pk):
+        yield _("Another user is called %(name)s, with the number %(pk)s.") % {"name": _typed(text), "pk": user.pk}
 
 
 def _key_globs(pk: Any) -> Iterator[str]:

@@ -7,6 +7,7 @@ plan, confirmation, one operation for each alias with its record.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +20,7 @@ from django.db.models import Model
 from django.utils.translation import gettext as _
 
 from cache_admin.adapters import adapter
-from cache_admin.caching.fragments import fragment_glob
+from cache_admin.caching.fragments import PART_KINDS, fragment_glob
 from cache_admin.caching.invalidation import Rule, cache_invalidator
 from cache_admin.caching.keys import clean_prefix, spell
 from cache_admin.caching.pages import places
@@ -28,13 +29,11 @@ from cache_admin.caching.relations import family, tag_of
 from cache_admin.caching.rules import Values
 from cache_admin.caching.tags import tag_key
 from cache_admin.exceptions import InvalidPattern, Unsupported
+from cache_admin.monitoring.database import REFUSALS, looking
 from cache_admin.operations import customers, purge
 from cache_admin.operations.base import Plan
 from cache_admin.operations.runner import User
 from cache_admin.operations.targets import Meant, Target
-
-#: What the keys of ``cache_include`` and ``cached_value`` begin with, see :mod:`cache_admin.templatetags`.
-PART_KINDS = ("include", "value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +78,32 @@ def meant(alias: str, meaning: Meaning) -> Meant:
 
 
 def _page(alias: str, meaning: Meaning) -> Meant:
-    url = meaning.text
+    host, path = _address(meaning.text)
+    known = (host for host in settings.ALLOWED_HOSTS if not host.startswith((".", "*")))
+    hosts = [host] if host else list(dict.fromkeys(filter(None, (meaning.host, *known))))
+    found = (place for one in hosts for place in places(f"//{one}{path}"))
+    globs = dict.fromkeys(glob for place in found for glob in place.globs(None))
+    return Meant(_("the page %s") % (host + path), tuple(map(Target.glob, globs)))
+
+
+def _address(url: str) -> tuple[str, str]:
+    """The host of an address as browsers send it, "" where there is only a path; and its path with the query."""
+    wrong = InvalidPattern(_("Type the path of the page, such as /products/7/, or its whole address."))
     try:
         parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
     except ValueError:
-        parts = urlsplit("")
-    if not url.startswith("/") and not (parts.scheme in {"http", "https"} and parts.netloc):
-        raise InvalidPattern(_("Type the path of the page, such as /products/7/, or its whole address."))
-    known = (host for host in settings.ALLOWED_HOSTS if not host.startswith((".", "*")))
-    hosts = dict.fromkeys(filter(None, (meaning.host, *known)))
-    urls = [url] if parts.netloc else [f"//{host}{url}" for host in hosts]
-    globs = dict.fromkeys(glob for one in urls for place in places(one) for glob in place.globs(None))
-    return Meant(_("the page %s") % url, tuple(map(Target.glob, globs)))
+        raise wrong from None
+    if not parts.netloc and url.startswith("/"):
+        return "", url
+    if parts.scheme not in {"", "http", "https"} or not host:
+        raise wrong
+    with suppress(UnicodeError):
+        host = host.encode("idna").decode()
+    host = f"[{host}]" if ":" in host else host
+    if port not in (None, {"http": 80, "https": 443}.get(parts.scheme)):
+        host += f":{port}"
+    return host, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
 def _fragment(alias: str, meaning: Meaning) -> Meant:
@@ -104,7 +117,7 @@ def _fragment(alias: str, meaning: Meaning) -> Meant:
 
 
 def _tag(alias: str, meaning: Meaning) -> Meant:
-    tags = (meaning.text, *meaning.more)
+    tags = (meaning.text, *filter(None, meaning.more))
     return Meant(_("the tag %s") % ", ".join(tags), tags=_carried(alias, tags))
 
 
@@ -116,7 +129,7 @@ def _carried(alias: str, tags: Iterable[str]) -> tuple[str, ...]:
 
 def _object(alias: str, meaning: Meaning) -> Meant:
     model, pk = _model_and_pk(meaning.text)
-    instance = model._base_manager.filter(pk=pk).first()
+    instance = _row(model, pk)
     texts: dict[str, dict[str, None]] = {"tags": {}, "keys": {}, "patterns": {}, "urls": {}}
     notes = []
     for one in family(model):
@@ -155,6 +168,17 @@ def _model_and_pk(text: str) -> tuple[type[Model], Any]:
     if pk is None:
         raise InvalidPattern(_("%(text)s is no primary key of %(model)s.") % {"text": given, "model": label})
     return model, pk
+
+
+def _row(model: type[Model], pk: Any) -> Model | None:
+    """The object, or ``None`` where it is gone. Raises :class:`InvalidPattern` where no rows can be read at all."""
+    rows = model._base_manager.all()
+    try:
+        with looking(rows.db):
+            return rows.filter(pk=pk).first()
+    except REFUSALS as error:
+        text = _("The rows of %(model)s cannot be read (%(error)s).")
+        raise InvalidPattern(text % {"model": model._meta.label, "error": type(error).__name__}) from error
 
 
 def _filled(rule: Rule, pk: Any, instance: Model | None) -> Iterable[tuple[str, str]]:

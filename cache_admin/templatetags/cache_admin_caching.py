@@ -10,7 +10,7 @@ from django.template import Context, Template, TemplateSyntaxError, Variable, Va
 from django.template.base import FilterExpression, Parser, Token, kwarg_re
 from django.utils.module_loading import import_string
 
-from cache_admin.caching.fragments import part, part_key
+from cache_admin.caching.fragments import UNLIKE, part, part_key
 
 register = template.Library()
 _OPTIONS = ("using", "tags")
@@ -98,12 +98,8 @@ class IncludeNode(_Part):
 def _kind(context: Context) -> str:
     """The family of an included part. A text that was made without escaping, or without the formats or the time zone of
     the reader, must not come up where those are wanted."""
-    unlike = {
-        "_unescaped": not context.autoescape,
-        "_unlocalized": context.use_l10n is False,
-        "_utc": context.use_tz is False,
-    }
-    return "include" + "".join(name for name, off in unlike.items() if off)
+    unlike = (not context.autoescape, context.use_l10n is False, context.use_tz is False)
+    return "include" + "".join(mark for mark, off in zip(UNLIKE, unlike, strict=True) if off)
 
 
 class ValueNode(_Part):

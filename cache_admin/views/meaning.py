@@ -150,7 +150,10 @@ class MeaningConfirm(MeaningView):
         """The confirmation, or the form where there is nothing to confirm."""
         context = self.context(wish, error=error, confirming=True)
         if not context["answers"]:
-            context["error"] = context["error"] or _("Nothing of it is in any cache.")
+            nothing = _("Nothing of it is in any cache that could be looked into.")
+            context["error"] = context["error"] or (
+                nothing if context["problems"] else _("Nothing of it is in any cache.")
+            )
             return self.render(context, status=status)
         template = "cache_admin/meaning_confirm.html"
         return self.render({**self.page_context(), **context, "running": running}, template=template, status=status)

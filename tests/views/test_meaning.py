@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from django.contrib.auth.models import Permission, User
 from django.core.cache import caches
 from django.core.cache.utils import make_template_fragment_key
 from django.http import HttpRequest, HttpResponse
+from django.template import Context, Engine
 from django.test import Client, RequestFactory
 from django.utils import translation
 from django.views.decorators.cache import cache_page
@@ -96,6 +98,32 @@ def test_a_page_of_another_host_needs_its_address(client: Client, shop: redis.Re
     assert names(shop, "core") == {"unrelated"}
 
 
+@pytest.mark.parametrize(
+    ("sent", "typed"),
+    [
+        ("other.example", "HTTP://Other.Example/a/"),
+        ("other.example", "http://other.example:80/a/#there"),
+        ("other.example", "http://me:s3cret@other.example/a/"),
+        ("other.example:8443", "https://other.example:8443/a/"),
+        ("xn--bcher-kva.example", "https://bücher.example/a/"),
+        ("[::1]:8000", "http://[::1]:8000/a/"),
+    ],
+)
+def test_an_address_means_the_host_that_browsers_send(
+    client: Client, shop: redis.Redis, settings: Any, sent: str, typed: str
+) -> None:
+    page("/a/", "core", host=sent)
+    page("/a/", "core")
+    response = confirm(client, kind="page", target=typed)
+    assert len(names(shop, "core")) == 3, "the page of this site stays"
+    assert "s3cret" not in text(client.get(response.url))
+
+
+@pytest.mark.parametrize("typed", ["http://:80/", "http://[bad/", "//[", "http://a.example:port/", "ftp://a/", "a/b"])
+def test_what_is_no_address_is_said(client: Client, shop: redis.Redis, typed: str) -> None:
+    assert "or its whole address" in text(ask(client, kind="page", target=typed))
+
+
 def test_all_of_a_fragment_or_one_version_of_it(client: Client, shop: redis.Redis) -> None:
     keys = {name: make_template_fragment_key("side", [name]) for name in ("anna", "ben")}
     other = make_template_fragment_key("side.bar", ["anna"])
@@ -107,6 +135,26 @@ def test_all_of_a_fragment_or_one_version_of_it(client: Client, shop: redis.Redi
     confirm(client, kind="fragment", target="side")
     assert not {*keys.values()} & names(shop)
     assert other in names(shop)
+
+
+def test_parts_that_were_rendered_otherwise_go_with_their_name(client: Client, shop: redis.Redis) -> None:
+    engine = Engine(libraries={"parts": "cache_admin.templatetags.cache_admin_caching"})
+    card = engine.from_string("{{ a }}")
+    for name in ("card", "cardigan"):
+        source = f"{{% load parts %}}{{% cache_include card '{name}' 60 a=1 %}}"
+        for marks in product((True, False), repeat=3):
+            names_of = dict(zip(("autoescape", "use_l10n", "use_tz"), marks, strict=True))
+            engine.from_string(source).render(Context({"card": card}, **names_of))
+    before = names(shop)
+    assert sum(":card:" in name for name in before) == 8
+    confirm(client, kind="fragment", target="card")
+    assert {name for name in before if ":card:" in name} == before - names(shop)
+
+
+def test_an_empty_line_is_no_tag(client: Client, shop: redis.Redis) -> None:
+    caches["default"].set(tag_key("product:1"), 1)
+    (answer,) = ask(client, kind="tag", target="product:1", more=" \r\n\t\r\n").context["answers"]
+    assert answer.plan.params["tags"] == ["product:1"]
 
 
 def test_a_tag_is_one_write_and_says_so(client: Client, shop: redis.Redis) -> None:
@@ -182,6 +230,13 @@ def test_what_is_no_object_is_said(client: Client, shop: redis.Redis, typed: str
     assert re.search("app.model:primary key|no primary key", text(ask(client, kind="object", target=typed)))
 
 
+def test_an_object_without_a_table_is_said(client: Client, shop: redis.Redis) -> None:
+    for name in ("meaning_preview", "meaning_confirm"):
+        response = ask(client, name, kind="object", target="cache_admin.cache:1")
+        assert response.status_code == 200
+        assert "The rows of cache_admin.Cache cannot be read" in text(response)
+
+
 def test_all_about_a_user_goes_and_sessions_stay(sign_in: SignIn, shop: redis.Redis, settings: Any) -> None:
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
     settings.SESSION_CACHE_ALIAS = "core"
@@ -217,6 +272,31 @@ def test_all_about_a_user_goes_and_sessions_stay(sign_in: SignIn, shop: redis.Re
 
 def test_nobody_of_that_name_is_said(client: Client, shop: redis.Redis) -> None:
     assert "No user has" in text(ask(client, kind="user", target="nobody@shop.example"))
+
+
+def test_users_of_one_name_or_address_are_not_mistaken_for_each_other(client: Client, shop: redis.Redis) -> None:
+    User.objects.create_user("anna", email="two@shop.example", pk=71)
+    User.objects.create_user("anja", email="two@shop.example", pk=72)
+    User.objects.create_user("71", pk=73)
+    caches["default"].set_many({"user:71:stats": 1, "user:73:stats": 1})
+    assert "More than one user" in text(ask(client, kind="user", target="two@shop.example"))
+    asked = ask(client, kind="user", target="71")
+    assert "Another user is called 71, with the number 73." in text(asked)
+    confirm(client, kind="user", target="71")
+    assert "user:71:stats" not in names(shop)
+    assert "user:73:stats" in names(shop)
+
+
+@pytest.mark.parametrize("name", ["<b>o'dd</b>", "\u202egro", "a*b?[c]", "über:alles", "x" * 150])
+def test_odd_names_of_users_mean_them_alone(client: Client, shop: redis.Redis, name: str) -> None:
+    User.objects.create_user(name, pk=74)
+    User.objects.create_user(f"{name[:140]}2", pk=75)
+    caches["default"].set_many({"user:74:stats": 1, "user:75:stats": 1})
+    shown = text(ask(client, kind="user", target=name))
+    assert "<b>o" not in shown
+    confirm(client, kind="user", target=name)
+    assert "user:74:stats" not in names(shop)
+    assert "user:75:stats" in names(shop)
 
 
 def test_a_cache_that_cannot_list_says_so_and_takes_exact_keys(client: Client, shop: redis.Redis) -> None:
@@ -287,6 +367,9 @@ def test_a_silent_server_is_said_and_the_others_go_on(client: Client, shop: redi
     asked = ask(client, kind="fragment", target="side")
     assert [answer.alias for answer in asked.context["answers"]] == ["default"]
     assert "refused connection" in text(asked)
+    nothing = text(ask(client, kind="fragment", target="nowhere"))
+    assert "Nothing of it is in any cache that could be looked into." in nothing
+    assert "refused connection" in nothing
 
 
 def test_keys_expire_over_a_while_but_tags_and_proxies_at_once(client: Client, shop: redis.Redis) -> None:
