@@ -161,7 +161,8 @@ def _lag(fields: Mapping[str, str], role: str) -> tuple[float | None, int | None
 
 
 def _loading(fields: Mapping[str, str]) -> float | None:
-    if "1" not in (fields.get("loading"), fields.get("async_loading")):
+    """Not while a replica loads beside the data that it goes on to serve (``async_loading``)."""
+    if fields.get("loading") != "1":
         return None
     return (_number(fields, "loading_loaded_perc") or 0.0) / 100
 

@@ -53,6 +53,13 @@ def _last(node: NodeReading, now: float) -> tuple[str, ...]:
     return (_("last answer %(moment)s") % {"moment": wording.moment(node.info.at, now)},)
 
 
+@node_finder("loading")
+def loading(facts: Facts, node: NodeReading, info: ServerInfo) -> Iterator[Finding]:
+    if info.loading is not None:
+        text = _("loading dataset, %(share)d %%") % {"share": info.loading * 100}
+        yield Finding("loading", "bad", text, (), _("Wait: until then the server answers nothing else."))
+
+
 @node_finder("full")
 def full(facts: Facts, node: NodeReading, info: ServerInfo) -> Iterator[Finding]:
     share = info.memory_share
@@ -144,13 +151,6 @@ def persistence(facts: Facts, node: NodeReading, info: ServerInfo) -> Iterator[F
         figures.append(_("%(number)s changes since") % changes)
     mend = _('Look at the disk and the log of the server; a cache may also do without snapshots (save "").')
     yield Finding("persistence", "bad", texts[0], (*texts[1:], *figures), mend)
-
-
-@node_finder("loading")
-def loading(facts: Facts, node: NodeReading, info: ServerInfo) -> Iterator[Finding]:
-    if info.loading is not None:
-        text = _("loading dataset, %(share)d %%") % {"share": info.loading * 100}
-        yield Finding("loading", "warn", text, (), _("Wait: until then the server answers nothing else."))
 
 
 @node_finder("connections")

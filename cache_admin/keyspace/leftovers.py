@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from string import Formatter
 
+from cache_admin.caching.fragments import PART_KINDS
 from cache_admin.caching.invalidation import cache_invalidator
 from cache_admin.caching.owners import owners
 from cache_admin.caching.tags import FAMILY as TAGS
@@ -18,7 +19,10 @@ from cache_admin.keyspace.coverage import typical
 from cache_admin.keyspace.report import Estimate, ForeignStats, PatternStats, Report
 
 #: Keys that the library writes without registering an owner: stamps of tags, notes of warmers, kept parts of pages.
-_LIBRARY = (f"{TAGS}:*", "cache_warm:*", "include:*", "value:*")
+_LIBRARY = (
+    *(f"{TAGS}:*", "cache_warm:*"),
+    *(f"{start}{kind}:*" for kind in PART_KINDS for start in ("", "user:*:")),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def evicting(rate: float) -> Any:
         ({"clients": 89, "clients_limit": 100}, EMPTY, "good", "healthy"),
         ({"answered_in": 2.9}, EMPTY, "warn", "answers slowly: 2.9\u00a0s for the last command"),
         ({"answered_in": 0.3}, EMPTY, "good", "healthy"),
-        ({"loading": 0.41}, EMPTY, "warn", "loading dataset, 41 %"),
+        ({"loading": 0.41, "memory_limit": 0}, EMPTY, "bad", "loading dataset, 41 %"),
         ({"memory": None, "memory_limit": None}, EMPTY, "good", "healthy"),
         ({"memory": 200 * MB, "fragmentation": 1.6}, EMPTY, "warn", FRAGMENTED),
         ({"memory": 20 * MB, "fragmentation": 1.6}, EMPTY, "good", "healthy"),

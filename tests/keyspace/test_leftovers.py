@@ -56,6 +56,7 @@ def test_patterns_of_a_known_writer_are_not_among_the_nameless(raw: redis.Redis,
     raw.mset({f"shop:1:{key}": "x" for key in keys})
     raw.set("shop:1:template.cache.side." + "0" * 32, "x")
     raw.set("shop:1:cache_tag:product:5", "x")
+    raw.mset({f"shop:1:{part}:en:1": "x" for part in ("include:card", "include_utc:card", "user:5:include:card")})
     assert {stats.pattern for stats in found().nobody} == {"stock:*", "mystery:*"}
 
 

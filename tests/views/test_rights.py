@@ -94,3 +94,14 @@ def test_a_right_that_is_missing_is_told_once_in_each_part(client: Client, guard
     page = text(client.get(key_url(b"a:1:string", "mine")))
     facts, value = page.split("<h2>Value</h2>")
     assert (facts.count("not permitted: +strlen"), value.count("not permitted: +strlen")) == (1, 1)
+
+
+def test_keys_of_others_that_may_not_be_read_have_no_size(client: Client, guarded: redis.Redis) -> None:
+    guarded.mset({f"other:{number}": "v" for number in range(30)})
+    guarded.execute_command("ACL", "SETUSER", "cache-admin", "resetkeys", "~a:*")
+    client.post(url("census_start", "mine"))
+    for page in (text(client.get(url(name, "mine"))) for name in ("patterns", "leftovers")):
+        (row,) = (row for row in page.split("<tr") if re.search(r"other:<[^>]+>\*", row))
+        assert ">30</td>" in row
+        assert ">no access</span>" in row
+        assert "0\xa0bytes" not in row

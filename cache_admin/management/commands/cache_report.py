@@ -108,7 +108,10 @@ class Command(BaseCommand):
         if (more := len(report.patterns) - _ROWS) > 0:
             self.stdout.write(_("and %(number)s more patterns") % {"number": words.number(more)})
         if report.foreign:
-            foreign = [(one.pattern, _keys(one.keys), _size(one.size), one.owner, "") for one in report.foreign[:_ROWS]]
+            foreign = [
+                (one.pattern, _keys(one.keys), _size(one.size) if one.size.value else _("no access"), one.owner, "")
+                for one in report.foreign[:_ROWS]
+            ]
             self.table((_("not of this alias"), _("keys"), _("memory"), _("owner"), ""), foreign)
         if report.large_keys:
             cache = adapter(report.alias)
