@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.core.cache import BaseCache, caches
 
-from cache_admin.bookkeeping import unwatched
+from cache_admin.bookkeeping import caller, on_behalf, unwatched
 from cache_admin.caching.compression import explained
 from cache_admin.caching.envelope import MISS, Entry, opened
 from cache_admin.caching.lazy import aevaluated, evaluated
@@ -218,7 +218,9 @@ async def arun(flow: Flow[R], alias: str) -> R:
 async def acall(cache: BaseCache, method: str, *args: Any) -> Any:
     """A method of a cache from async code, in one hop: Django's own ``aget_many`` makes a round trip for each key."""
     call = getattr(cache, method)
-    return await (call(*args) if iscoroutinefunction(call) else sync_to_async(call)(*args))
+    if iscoroutinefunction(call):
+        return await call(*args)
+    return await sync_to_async(on_behalf)(caller(), call, *args)
 
 
 def _tell(request: Request, seconds: float) -> None:

@@ -2,7 +2,7 @@
 
 Three things are found from the order of events of one key:
 
-* a **rebuild** is the time from a miss to the next set of that key by the same thread;
+* a **rebuild** is the time from a miss to the next set of that key by the same caller: asyncio task, or thread;
 * a **duplicate** is a rebuild at whose end another caller had stored that key already: what a stampede is made of;
 * an **early** miss is of a key that this process stored, that has not expired and that it has not deleted: the server
   evicted it, or another process deleted it.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappush, heappushpop
 from itertools import islice
@@ -71,7 +71,7 @@ class Book:
         self._life = _default_life(django_settings.CACHES.get(alias) or {})
         self._hits: dict[Any, list[Any]] = {}  # key -> times found, seconds; most keys are only ever found
         self._rows: dict[Any, Row] = {}
-        self._open: dict[tuple[Any, int], float] = {}  # (key, thread) -> when it was missed
+        self._open: dict[tuple[Any, Hashable], float] = {}  # (key, caller; None: the last task) -> when missed
         self._stored: dict[Any, float] = {}  # key -> when it was stored after a miss
         self._expected: dict[Any, float] = {}  # key -> until when it should be there
         self._longest: list[tuple[float, float, Any]] = []  # heap: seconds, monotonic end, key of rebuilds
@@ -94,30 +94,35 @@ class Book:
                 hits[key] = [1, 0.0]
         hits[keys[0]][1] += seconds
 
-    def missed(self, keys: Sequence[Any], seconds: float, now: float, thread: int) -> None:
-        """Keys were looked up and not found, at a moment (monotonic) by a thread."""
+    def missed(self, keys: Sequence[Any], seconds: float, now: float, caller: Hashable) -> None:
+        """Keys were looked up and not found, at a moment (monotonic) by a caller."""
         missed, expected = self._open, self._expected
         for key in keys:
             row = self._rows.get(key) or self._row(key)
             row[_MISSES] += 1
             if len(missed) >= MOST_OPEN:
                 _halve(missed)
-            missed[key, thread] = now
+            missed[key, caller] = now
+            if type(caller) is not int:
+                missed[key, None] = now
             if key in expected and expected.pop(key) > now + _SLACK:
                 row[_EARLY] += 1
         row[_SECONDS] += seconds
 
-    def stored(self, keys: Sequence[Any], seconds: float, stored: Stored, now: float, thread: int) -> None:
+    def stored(self, keys: Sequence[Any], seconds: float, stored: Stored, now: float, caller: Hashable) -> None:
         """Keys were stored."""
         missed, expected = self._open, self._expected
         sizes, timeout = stored or _UNKNOWN
         life = self._life if timeout is DEFAULT_TIMEOUT else timeout
-        until = math.inf if life is None else now + _seconds(life)
+        until = math.inf if life is None else now + (life if type(life) is int else _seconds(life))
         for i, key in enumerate(keys):
             row = self._rows.get(key) or self._row(key)
             row[_SETS] += 1
-            if (key, thread) in missed:
-                self._rebuilt(key, row, missed.pop((key, thread)), now)
+            began = missed.pop((key, caller), None)
+            if type(caller) is not int:
+                began = self._missed_by_task(key, began)
+            if began is not None:
+                self._rebuilt(key, row, began, now)
             if i < len(sizes) and (size := sizes[i]) is not None:
                 row[_SIZE] += size
                 row[_SIZED] += 1
@@ -143,7 +148,7 @@ class Book:
         """A value was computed; counted unless it was a rebuild that is counted already."""
         row = self._row(key)
         if row[_PAIRED]:
-            row[_PAIRED] = 0
+            row[_PAIRED] -= 1
             return
         row[_REBUILDS] += 1
         row[_REBUILD] += seconds
@@ -156,13 +161,19 @@ class Book:
             row = self._rows[key] = [*_EMPTY]
         return row
 
+    def _missed_by_task(self, key: Any, began: float | None) -> float | None:
+        """When a key that a task stores was missed: ``began`` if it did so itself. One that did not let others look up
+        for it, as ``gather`` and ``wait_for`` do: it was the last of them."""
+        last = self._open.get((key, None))
+        return self._open.pop((key, None), None) if began in (None, last) else began
+
     def _rebuilt(self, key: Any, row: Row, missed: float, now: float) -> None:
         took = now - missed
         if took >= LONGEST_REBUILD:
             return
         row[_REBUILDS] += 1
         row[_REBUILD] += took
-        row[_PAIRED] = 1
+        row[_PAIRED] += 1
         if self._stored.pop(key, -math.inf) > missed:
             row[_DUPLICATES] += 1
             row[_DUPLICATE] += took

@@ -9,14 +9,15 @@ are folded into patterns all at once. So memory is bounded and an operation cost
 from __future__ import annotations
 
 import threading
+from asyncio import _get_running_loop
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from random import random
-from threading import get_ident
 from time import monotonic
 from typing import Any
 
 from cache_admin import conf
+from cache_admin.bookkeeping import caller, thread
 from cache_admin.monitoring.book import Book, Drained
 from cache_admin.monitoring.listeners import Event, Stored
 
@@ -25,8 +26,8 @@ BATCH = 256
 #: Operations that one caller counts at most, however fast others bring more.
 _MOST = 4 * BATCH
 
-#: Alias, event, keys, seconds, what was stored, moment (monotonic) and thread; the last two not for hits.
-_Told = tuple[str, Event, Sequence[Any], float, Stored, float, int]
+#: Alias, event, keys, seconds, what was stored, moment (monotonic) and caller; the last two not for hits.
+_Told = tuple[str, Event, Sequence[Any], float, Stored, float, Hashable]
 
 
 class Recorder:
@@ -47,9 +48,10 @@ class Recorder:
         if self._share != 1.0 and self._left_out():
             return
         if event == "hit":
-            self._append((alias, event, keys, seconds, None, 0.0, 0))
+            self._append((alias, event, keys, seconds, None, 0.0, None))
         else:
-            self._append((alias, event, keys, seconds, stored, monotonic(), get_ident()))
+            who = thread.caller if _get_running_loop() is None else caller()
+            self._append((alias, event, keys, seconds, stored, monotonic(), who))
         if len(self._queue) >= BATCH and self._counting.acquire(blocking=False):
             try:
                 self._count(_MOST)
@@ -89,7 +91,7 @@ class Recorder:
         books, take = self._books, self._take
         for _turn in range(len(self._queue) if most is None else most):
             try:
-                alias, event, keys, seconds, stored, now, thread = take()
+                alias, event, keys, seconds, stored, now, who = take()
             except IndexError:
                 return
             try:
@@ -102,9 +104,9 @@ class Recorder:
                 if event == "hit":
                     book.found(keys, seconds)
                 elif event == "miss":
-                    book.missed(keys, seconds, now, thread)
+                    book.missed(keys, seconds, now, who)
                 elif event == "set":
-                    book.stored(keys, seconds, stored, now, thread)
+                    book.stored(keys, seconds, stored, now, who)
                 else:
                     book.add(event, keys, seconds)
             except TypeError:  # unhashable keys, which only errors and misses have

@@ -189,6 +189,79 @@ def test_callers_that_compute_one_key_at_once_are_duplicates(recording: Recorder
     assert 400_000 <= found.duplicate_micros < 4_000_000
 
 
+@pytest.mark.parametrize("alias", ["default", "locmem"])
+def test_tasks_of_one_thread_are_callers_of_their_own(recording: Recorder, alias: str) -> None:
+    cache = caches[alias]
+
+    async def caller(seconds: float) -> None:
+        if await cache.aget("report:1") is None:
+            await asyncio.sleep(seconds)
+            await cache.aset("report:1", 1)
+
+    async def callers() -> None:
+        await asyncio.gather(*(caller(seconds) for seconds in (0.1, 0.3, 0.5)))
+
+    asyncio.run(callers())  # whose tasks are gone when they are counted
+    found = counted(recording, alias)[b"report:" + ID]
+    assert (found.rebuilds, found.duplicates) == (3, 2)
+    assert 0.88 <= found.rebuild_micros / 1e6 < 1.5
+    assert 0.78 <= found.duplicate_micros / 1e6 < 1.4
+
+
+@pytest.mark.parametrize("alias", ["default", "locmem"])
+def test_tasks_that_compute_without_a_lock_are_duplicates(recording: Recorder, alias: str) -> None:
+    @cache_result(60, key="price:{pk}", alias=alias, lock=False)
+    async def price(pk: int) -> int:
+        await asyncio.sleep(0.1)
+        return pk
+
+    def told(sender: object, alias: str, key: str, seconds: float, **kwargs: object) -> None:
+        recording.computed(alias, key, seconds)
+
+    async def callers() -> None:
+        await asyncio.gather(*(price(1) for _ in range(5)))
+
+    computed.connect(told)
+    try:
+        asyncio.run(callers())
+    finally:
+        computed.disconnect(told)
+    found = counted(recording, alias)[b"price:" + ID]
+    assert (found.rebuilds, found.duplicates) == (5, 4)
+    assert 0.1 <= (found.rebuild or 0) < 1
+
+
+def test_a_task_may_let_others_look_up_for_it(recording: Recorder) -> None:
+    cache = caches["locmem"]
+
+    async def page() -> None:
+        await asyncio.gather(cache.aget("report:1"), cache.aget("report:2"))
+        await asyncio.wait_for(cache.aget("report:3"), 5)
+        await asyncio.sleep(0.05)
+        for i in (1, 2, 3, 3):
+            await cache.aset(f"report:{i}", 1)
+
+    asyncio.run(page())
+    found = counted(recording, "locmem")[b"report:" + ID]
+    assert (found.rebuilds, found.duplicates) == (3, 0)
+    assert 0.05 <= (found.rebuild or 0) < 1
+
+
+def test_threads_that_a_task_started_are_callers_of_their_own(recording: Recorder) -> None:
+    def work() -> None:
+        if caches["locmem"].get("report:1") is None:
+            time.sleep(0.1)
+            caches["locmem"].set("report:1", 1)
+
+    @cache_result(60, alias="locmem")
+    async def page() -> None:
+        await asyncio.gather(*(asyncio.to_thread(work) for _ in range(3)))
+
+    asyncio.run(page())
+    found = counted(recording, "locmem")[b"report:" + ID]
+    assert (found.rebuilds, found.duplicates) == (3, 2)
+
+
 def test_what_is_gone_before_its_expiry_is_an_early_miss(recording: Recorder, raw: Any) -> None:
     cache = caches["default"]
     cache.set_many({"a:1": 1, "a:2": 2, "a:3": 3, "a:4": 4}, 600)
