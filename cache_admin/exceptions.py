@@ -32,6 +32,10 @@ class Unsupported(CacheAdminError):
     """This kind of cache cannot do what was asked, whatever the permissions."""
 
 
+class KeyChanges(CacheAdminError):
+    """A key is replaced by others of another type so fast that no look at it ends."""
+
+
 class WriteRefused(CacheAdminError):
     """The server answers but takes no writes now: it is a replica, out of memory, or unable to save. Nothing was
     changed."""

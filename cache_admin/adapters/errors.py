@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from cache_admin.exceptions import CacheAdminError, NotPermitted, Unavailable, Unsupported, WriteRefused
+from cache_admin.exceptions import CacheAdminError, KeyChanges, NotPermitted, Unavailable, Unsupported, WriteRefused
 
 _COMMAND = re.compile(r"[`']([\w.-]+)(?:\|[\w.-]+)?['`]")
 #: OpenSSL's X509_V_ERR_* codes, see ``man verify``.
@@ -38,6 +38,10 @@ _CERTIFICATES = {
 
 class ClosedAtOnce(client.ConnectionError):
     """A new connection did not outlive its greeting."""
+
+
+class Retyped(client.RedisError):
+    """A key was replaced by one of another type between two commands."""
 
 
 class ConnectionLost(Unavailable):
@@ -119,6 +123,11 @@ _CLASSES: tuple[tuple[type[Exception], Verdict], ...] = (
     (client.ClusterCrossSlotError, CLUSTER),
     (client.InvalidResponse, GARBLED),
     (ClosedAtOnce, UNWELCOME),
+    (Retyped, Verdict(KeyChanges, _("%(alias)s: something changes the type of this key all the time. Look again."))),
+    (
+        client.ClusterDownError,
+        Verdict(Unavailable, _("%(alias)s: the cluster is down: no server takes care of some of its slots.")),
+    ),
 )
 _CODES = {
     "BUSY": Verdict(Unavailable, _("%(alias)s: the server is busy with a script.")),

@@ -38,10 +38,6 @@ def denied(error: ResponseError) -> str:
     raise error
 
 
-class _Retyped(Exception):
-    """The key was replaced by one of another type between two commands."""
-
-
 @dataclass(slots=True)
 class Look:
     """One look at one key. What could not be learned stands in ``notes``; look-ups that the server counts as hits or
@@ -61,11 +57,12 @@ class Look:
         return self._steadily(lambda: self._window(start, limit, entries))
 
     def _steadily(self, look: Callable[[], T]) -> T:
+        """Raises :class:`~cache_admin.adapters.errors.Retyped` at the third time."""
         for _attempt in range(2):
             self.notes.clear()
             try:
                 return look()
-            except _Retyped:
+            except errors.Retyped:
                 continue
         self.notes.clear()
         return look()
@@ -175,7 +172,7 @@ class Look:
     def _replies(self, commands: Sequence[tuple[bytes, ...]]) -> list[Reply]:
         replies = self.link.exchange([pack(*words) for words in commands])
         if any(isinstance(reply, ResponseError) and str(reply).startswith("WRONGTYPE") for reply in replies):
-            raise _Retyped
+            raise errors.Retyped
         counted = [
             reply
             for words, reply in zip(commands, replies, strict=True)

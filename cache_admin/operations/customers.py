@@ -19,11 +19,12 @@ from django.utils.translation import gettext as _
 
 from cache_admin.adapters import adapter
 from cache_admin.adapters.base import Adapter
+from cache_admin.adapters.sentences import about
 from cache_admin.caching.keys import spell
 from cache_admin.caching.pages import Place
 from cache_admin.caching.patterns import can_list
 from cache_admin.caching.views import user_prefix
-from cache_admin.exceptions import CacheAdminError, InvalidPattern
+from cache_admin.exceptions import CacheAdminError, InvalidPattern, KeyChanges, NotPermitted
 from cache_admin.keys import escape_glob
 from cache_admin.keyspace import reports
 from cache_admin.operations import words
@@ -149,7 +150,11 @@ def _about_sessions(alias: str, pk: Any) -> Iterator[str]:
     prefix = _session_prefix(alias)
     if not prefix or not can_list(alias):
         return
-    seen = sessions(adapter(alias), prefix, str(pk))
+    try:
+        seen = sessions(adapter(alias), prefix, str(pk))
+    except (NotPermitted, KeyChanges) as error:
+        yield _("Sessions of this user are not known: %(why)s They stay.") % {"why": about(error)}
+        return
     values = {"found": words.number(seen.found), "looked": words.number(seen.looked)}
     if seen.whole:
         yield _("Sessions of this user: %(found)s. They stay: they are protected, and no cached data.") % values

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from cache_admin.adapters import adapter
 from cache_admin.adapters.base import Adapter, Storage
-from cache_admin.exceptions import NotPermitted, Unavailable, Unsupported
+from cache_admin.exceptions import KeyChanges, NotPermitted, Unavailable, Unsupported
 from cache_admin.keyspace import catalogue, unreadable
 from cache_admin.keyspace.samples import Samples
 from cache_admin.keyspace.unreadable import Trouble, ValuesReport
@@ -83,6 +83,8 @@ class Look:
                 value = self.cache.read(own[i], limit=READ_BYTES)
             except NotPermitted:
                 self.refused += 1
+                continue
+            except KeyChanges:
                 continue
             if value.type == "string":
                 self.read += 1

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 
 from cache_admin.exceptions import CacheAdminError, Unavailable
 from tests.conftest import program
@@ -101,6 +103,16 @@ class TestTls:
         location = f"rediss://:{PASSWORD}@127.0.0.1:{tls_port}/0"
         it = make_alias(location, timeout=2, ssl_ca_certs=str(certificate), ssl_check_hostname=False)
         assert words in str(failure(it.count, Unavailable))
+
+    def test_the_pages_name_it_too(
+        self, make_alias: MakeAlias, tls_port: int, certificate: Path, admin_client: Client
+    ) -> None:
+        make_alias(f"rediss://:{PASSWORD}@127.0.0.1:{tls_port}/0", timeout=2)
+        for name, *args in (("patterns",), ("keys",), ("health",), ("card", "headline"), ("card", "memory")):
+            page = admin_client.get(reverse(f"admin:cache_admin_{name}", args=["mine", *args]))
+            assert page.status_code == 200
+            assert "its certificate is self-signed" in page.text
+            assert PASSWORD not in page.text
 
     def test_tls_to_a_plain_port(self, start: StartServer, make_alias: MakeAlias) -> None:
         port = free_port()

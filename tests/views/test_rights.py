@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -14,6 +15,7 @@ from embedded import running
 
 from cache_admin.adapters import adapter, servers
 from cache_admin.models import Operation
+from cache_admin.monitoring import sampler
 from cache_admin.panels import base as cards
 
 from .conftest import key_url, text, url
@@ -44,9 +46,12 @@ def guarded() -> Iterator[redis.Redis]:
         client.config_resetstat()
         location = f"{server.url.replace('unix://', 'unix://cache-admin:sw0rdfish@')}?db=2"
         mine = {**settings.CACHES["default"], "LOCATION": location, "KEY_PREFIX": "a"}
+        sampler.forget()
+        cards._snapshots.clear()
         with override_settings(CACHES={**settings.CACHES, "mine": mine}):
             yield client
         servers.forget()
+        sampler.forget()
 
 
 def test_the_documented_rights_are_enough_and_none_is_left_over(client: Client, guarded: redis.Redis) -> None:
@@ -72,6 +77,59 @@ def test_the_documented_rights_are_enough_and_none_is_left_over(client: Client, 
     stats = guarded.execute_command("INFO", "commandstats")
     sent = {name.removeprefix("cmdstat_") for name in stats} - {"auth", "config|resetstat"}
     assert {f"+{name}" for name in sent} == {right for right in documented() if right.startswith("+")}
+
+
+#: A command that is denied, what the pages call it, and the pages and cards that say so.
+DENIED = {
+    "scan": ("scan", {"patterns", "large_keys", "keys", "find_in", "forecast", "leftovers", "health", "invalidate",
+                      "top_patterns", "large_keys card", "expiring", "leftovers card", "contents"}),
+    "memory": ("memory|usage", {"patterns", "large_keys", "forecast", "leftovers", "key"}),
+    "info": ("info", {"health", "health card", "server", "memory", "hit_rate", "operations_per_second", "evictions",
+                      "headline", "summary"}),
+    "type": ("type", {"key"}), "pttl": ("pttl", {"key"}), "getrange": ("getrange", {"key"}),
+    "strlen": ("strlen", {"key"}), "object": ("object", {"key"}), "slowlog": ("slowlog", {"health"}),
+    "exists": ("exists", {"find_in", "exact"}), "unlink": ("unlink", {"delete"}), "pexpire": ("pexpire", {"expire"}),
+    **{name: ("", set()) for name in ("dbsize", "ping", "client", "config", "latency", "cluster", "hello")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", DENIED)
+def test_a_command_that_is_denied_is_named_where_it_is_missed_and_nowhere_else(
+    client: Client, guarded: redis.Redis, command: str
+) -> None:
+    guarded.execute_command("ACL", "SETUSER", "cache-admin", "+@all", f"-{command}")
+    pages = {
+        name: client.get(url(name, "mine"), {"q": "string", "target": "string"})
+        for name in ("patterns", "large_keys", "keys", "find_in", "forecast", "leftovers", "health", "invalidate")
+    }
+    pages |= {"key": client.get(key_url(b"a:1:string", "mine"))}
+    pages |= {"exact": client.get(url("keys", "mine"), {"exact": "string"})}
+    for place in ("dashboard", "head", "overview"):
+        for panel in cards.all_panels(place):
+            name = f"{panel.slug} card" if panel.slug in pages else panel.slug
+            pages[name] = client.get(url("card", "mine", panel.slug))
+    change = key_url(b"a:1:string", "mine", "key_change")
+    pages["expire"] = client.post(change, {"verb": "expire", "seconds": "60"}, follow=True)
+    pages["delete"] = client.post(change, {"verb": "delete"}, follow=True)
+    assert {page.status_code for page in pages.values()} == {200}
+    assert not [name for name, page in pages.items() if "This card failed" in text(page)]
+    said, where = DENIED[command]
+    found = {name: re.findall(r"not permitted: \+([\w|]+)", text(page)) for name, page in pages.items()}
+    assert {name for name, names in found.items() if names} == where
+    assert {name for names in found.values() for name in names} <= {said, command}
+
+
+def test_sessions_that_may_not_be_read_do_not_keep_a_customers_keys(
+    client: Client, guarded: redis.Redis, settings: Any
+) -> None:
+    settings.SESSION_ENGINE, settings.SESSION_CACHE_ALIAS = "django.contrib.sessions.backends.cached_db", "mine"
+    guarded.mset({"a:1:user:42:stats": "v", "a:1:django.contrib.sessions.cached_dbabcdefgh": "v"})
+    guarded.execute_command("ACL", "SETUSER", "cache-admin", "-getrange", "+get", "+set")
+    asked = {"kind": "user", "target": "42"}
+    shown = client.post(url("invalidate_confirm", "mine"), asked)
+    assert "Sessions of this user are not known: not permitted: +getrange." in text(shown)
+    client.post(url("invalidate_confirm", "mine"), {**asked, "token": shown.context["token"]})
+    assert not guarded.exists("a:1:user:42:stats")
 
 
 def test_values_that_may_not_be_read_are_counted(client: Client, guarded: redis.Redis) -> None:
