@@ -37,6 +37,7 @@ CATCH_ALL = {
     "monitoring/telling.py": "told and raised again: what a cache raises is the caller's",
     "monitoring/ticker.py": "a failing job never stops the others",
     "monitoring/watched.py": "told and raised again: what a cache raises is the caller's",
+    "monitoring/watching.py": "told and raised again: what a cache raises is the caller's",
     "monitoring/sampler.py": "a failure in sampling never reaches the page",
 }
 COMMANDS = re.compile(r"(FLUSHDB|FLUSHALL|KEYS|EVAL|EVALSHA|MONITOR|DEBUG [A-Z]+|CONFIG SET)(\s|$)")

@@ -17,7 +17,8 @@ from django.core.cache import BaseCache, CacheHandler, caches
 
 from cache_admin.monitoring import listeners
 from cache_admin.monitoring.listeners import Listener
-from cache_admin.monitoring.watched import Watched, can_watch, watched_class
+from cache_admin.monitoring.watched import Watched
+from cache_admin.monitoring.watching import can_watch, watched_class
 
 logger = logging.getLogger(__name__)
 

@@ -1,8 +1,9 @@
 """A cache that tells listeners what it is asked, see :mod:`~cache_admin.monitoring.listeners`.
 
-A watched cache is of a subclass of its own class, shares the attributes of the *plain* cache and calls the methods of
-its class on that one. What those call of their own (``get_many`` of the database cache below ``get``, say) is thus not
-told, while calls of another cache are, and so are those of a callable given to ``get_or_set``.
+A watched cache is of a subclass of its own class (``watching.py`` makes them), shares the attributes of the *plain*
+cache and calls the methods of its class on that one. What those call of their own (``get_many`` of the database cache
+below ``get``, say) is thus not told, while calls of another cache are, and so are those of a callable given to
+``get_or_set``.
 """
 
 from __future__ import annotations
@@ -18,10 +19,7 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from cache_admin.monitoring.listeners import size_of, tell
 from cache_admin.monitoring.telling import added, asked, counting, each_asked, nothing, stored_of, telling
 
-_MISSING = object()
-#: Whose ``get`` gives back any default untouched. One of a project's own may unpack it, or look for ``None``: it is
-#: asked with the caller's default, and what it gives back of that is a miss.
-_UNTOUCHED = ("django.core.cache.", "django_redis.", "django_valkey.")
+MISSING = object()
 
 
 def _default(alias: str, key: Any, default: Any, began: float, made: list[float]) -> Any:
@@ -65,40 +63,37 @@ def _each(keys: Iterable[Any]) -> list[Any]:
 
 
 class Watched(BaseCache):
-    """What stands before a cache's own class; ``watched_class`` puts the two together."""
+    """What stands before a cache's own class, whose ``get`` gives any default back as it was."""
 
     __slots__ = ()
     _watched_alias: str
     _watched_class: Any
     _watched_plain: Any
-    _watched_untouched: bool
 
     def get(self, key: Any, default: Any = None, version: Any = None, *args: Any, **kwargs: Any) -> Any:
-        missing = _MISSING if self._watched_untouched else default
         began = perf_counter()
         try:
             if args or kwargs:
-                value = self._watched_class.get(self._watched_plain, key, missing, version, *args, **kwargs)
+                value = self._watched_class.get(self._watched_plain, key, MISSING, version, *args, **kwargs)
             else:
-                value = self._watched_class.get(self._watched_plain, key, missing, version)
+                value = self._watched_class.get(self._watched_plain, key, MISSING, version)
         except Exception:
             tell(self._watched_alias, "error", (key,), perf_counter() - began)
             raise
-        if value is missing:
+        if value is MISSING:
             tell(self._watched_alias, "miss", (key,), perf_counter() - began)
             return default
         tell(self._watched_alias, "hit", (key,), perf_counter() - began)
         return value
 
     async def aget(self, key: Any, default: Any = None, version: Any = None, *args: Any, **kwargs: Any) -> Any:
-        missing = _MISSING if self._watched_untouched else default
         began = perf_counter()
         try:
-            value = await self._watched_class.aget(self._watched_plain, key, missing, version, *args, **kwargs)
+            value = await self._watched_class.aget(self._watched_plain, key, MISSING, version, *args, **kwargs)
         except Exception:
             tell(self._watched_alias, "error", (key,), perf_counter() - began)
             raise
-        found = value is not missing
+        found = value is not MISSING
         tell(self._watched_alias, "hit" if found else "miss", (key,), perf_counter() - began)
         return value if found else default
 
@@ -206,35 +201,3 @@ class Watched(BaseCache):
     incr, aincr = counting("incr"), counting("aincr")
     decr, adecr = counting("decr"), counting("adecr")
     clear, aclear = telling("clear", "clear", nothing), telling("aclear", "clear", nothing)
-
-
-def _twin(cache: Watched) -> BaseCache:
-    """A plain cache with the attributes of a watched one, made for one call: kept among them, it would keep itself."""
-    twin: BaseCache = object.__new__(cache._watched_class)
-    twin.__dict__ = cache.__dict__
-    return twin
-
-
-def can_watch(kind: type) -> bool:
-    """Whether two objects of a class may share their attributes, and one of them come and go."""
-    return (
-        issubclass(kind, BaseCache)
-        and not issubclass(kind, Watched)
-        and kind.__new__ is object.__new__
-        and kind.__setattr__ is object.__setattr__
-        and not hasattr(kind, "__del__")
-        and not any(base.__dict__.get("__slots__") for base in kind.__mro__)
-    )
-
-
-@functools.lru_cache(maxsize=256)
-def watched_class(kind: type[BaseCache], alias: str, *, in_place: bool = False) -> Any:
-    """The watched class of ``kind``, known by the same name. ``in_place``: for objects that are there already."""
-    plain = {"__slots__": (), "_watched_plain": property(_twin)} if in_place else {"__slots__": ("_watched_plain",)}
-    names = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
-    own = {"_watched_alias": alias, "_watched_class": kind, "_watched_untouched": _gives_defaults_back(kind)}
-    return type(kind.__name__, (Watched, kind), {**names, **plain, **own})
-
-
-def _gives_defaults_back(kind: type[BaseCache]) -> bool:
-    return all(str(getattr(method, "__module__", "")).startswith(_UNTOUCHED) for method in (kind.get, kind.aget))

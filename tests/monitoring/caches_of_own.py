@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import time
 import zlib
 from typing import Any
 
 from django.core.cache import caches
 from django.core.cache.backends.locmem import LocMemCache
+from django.core.cache.backends.redis import RedisCache
 
 
 class TwoLevels(LocMemCache):
@@ -47,6 +50,63 @@ class Packed(LocMemCache):
 
     def set(self, key: Any, value: Any, *args: Any, **kwargs: Any) -> None:
         super().set(key, zlib.compress(value), *args, **kwargs)
+
+
+class Noting:
+    """Looks at what goes by."""
+
+    def get(self, key: Any, default: Any = None, version: Any = None) -> Any:
+        value = super().get(key, default, version)  # type: ignore[misc]
+        self.__dict__.setdefault("seen", []).append(value)
+        return value
+
+
+class NotingLocal(Noting, LocMemCache):
+    pass
+
+
+class NotingServer(Noting, RedisCache):
+    pass
+
+
+def measured(method: Any) -> Any:
+    @functools.wraps(method)
+    def measuring(*args: Any, **kwargs: Any) -> Any:
+        return method(*args, **kwargs)
+
+    return measuring
+
+
+class ComputingForNone(LocMemCache):
+    """Goes on where it finds nothing, which it tells by Django's own default."""
+
+    @measured
+    def get(self, key: Any, default: Any = None, version: Any = None) -> Any:
+        value = super().get(key, default, version)
+        return f"computed {key}" if value is None and key == "computed" else value
+
+
+class Expiring(LocMemCache):
+    """Keeps longer than it gives."""
+
+    def get(self, key: Any, default: Any = None, version: Any = None) -> Any:
+        value, until = super().get(key, (default, 0.0), version)
+        return value if time.time() < until else default
+
+    def set(self, key: Any, value: Any, timeout: Any = 300, *args: Any, **kwargs: Any) -> None:
+        super().set(key, (value, time.time() + timeout), None, *args, **kwargs)
+
+
+class OldStyle(LocMemCache):
+    """Calls what is above it in a way that has no end in a subclass."""
+
+    def get(self, key: Any, default: Any = None, version: Any = None) -> Any:
+        return super(self.__class__, self).get(key, default, version)
+
+
+class OlderStyle(LocMemCache):
+    def get(self, key: Any, default: Any = None, version: Any = None) -> Any:
+        return super(type(self), self).get(key, default, version)
 
 
 class OtherNames(LocMemCache):

@@ -15,6 +15,7 @@ from django.core.cache import BaseCache, CacheHandler, cache, caches
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.management import call_command
 from django.test import override_settings
+from embedded import Server
 
 from cache_admin.adapters import adapter
 from cache_admin.monitoring import instrument, listeners
@@ -284,6 +285,60 @@ def test_a_class_that_does_something_to_what_it_gets_is_asked_with_the_callers_d
     the.set("a", b"value")
     assert the.get("a") == async_to_sync(the.aget)("a") == b"value"
     assert heard.take() == ["miss a", "miss a", "set a", "hit a", "hit a"]
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+@pytest.mark.parametrize("name", ["NotingLocal", "NotingServer", "ComputingForNone", "NativeAsync"])
+def test_a_stored_none_is_found_by_a_class_with_a_get_of_its_own_too(
+    name: str, in_place: bool, server: Server, raw: Any
+) -> None:
+    own = {"BACKEND": f"{OWN}.{name}", "LOCATION": server.url if name == "NotingServer" else f"own-{name}"}
+    heard = Heard()
+    with override_settings(CACHES={**settings.CACHES, "own": own}):
+        the: Any = caches["own"] if in_place else None
+        with instrument.listening(heard):
+            the = the or caches["own"]
+            the.clear()
+            the.set("none", None)
+            the.set("five", 5)
+            answers = [the.get("none"), the.get("five", 5), the.get("absent"), the.get("absent", 5), the.get("five")]
+            if name != "NativeAsync":
+                answers += [async_to_sync(the.aget)("none"), async_to_sync(the.aget)("absent", 5)]
+        assert answers == [None, 5, None, 5, 5, None, 5][: len(answers)]
+        assert (
+            heard.take()[3:]
+            == [*("hit none", "hit five", "miss absent", "miss absent", "hit five", "hit none", "miss absent")][
+                : len(answers)
+            ]
+        )
+        if name.startswith("Noting"):
+            assert the.seen == answers
+
+
+def test_what_a_class_of_its_own_makes_of_a_miss_is_its_answer(
+    heard: Heard, own_cache: Callable[[str], BaseCache]
+) -> None:
+    the = own_cache("ComputingForNone")
+    assert the.get("computed") == "computed computed"
+    assert heard.take() == ["hit computed"]
+
+
+def test_what_a_class_of_its_own_no_longer_gives_is_a_miss(heard: Heard, own_cache: Callable[[str], BaseCache]) -> None:
+    the = own_cache("Expiring")
+    the.set("a", None, 60)
+    the.set("b", "value", 0)
+    assert (the.get("a", 1), the.get("b"), the.get("b", 1)) == (None, None, 1)
+    assert heard.take() == ["set a", "set b", "hit a", "miss b", "miss b"]
+
+
+@pytest.mark.parametrize("name", ["OldStyle", "OlderStyle"])
+def test_a_class_that_no_other_may_inherit_from_is_asked_as_it_is(
+    name: str, heard: Heard, own_cache: Callable[[str], BaseCache]
+) -> None:
+    the = own_cache(name)
+    the.set("a", 1)
+    assert (the.get("a"), the.get("b", 2)) == (1, 2)
+    assert heard.take() == ["set a", "hit a", "miss b"]
 
 
 def test_parameters_of_other_names_are_no_trouble(heard: Heard, own_cache: Callable[[str], BaseCache]) -> None:

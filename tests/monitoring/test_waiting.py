@@ -16,7 +16,7 @@ from cache_admin.bookkeeping import PLAIN, unwatched
 from cache_admin.caching import CacheWarmer, SmartCache, cache_result, invalidate_page, invalidate_tags
 from cache_admin.caching.warmers import Warmer
 from cache_admin.monitoring import instrument
-from cache_admin.monitoring.watched import watched_class
+from cache_admin.monitoring.watching import watched_class
 
 CALLERS = 20
 ALIASES = ["default", "core", "locmem"]
