@@ -23,6 +23,7 @@ from django.utils.translation import gettext_lazy as _
 from cache_admin.exceptions import CacheAdminError, KeyChanges, NotPermitted, Unavailable, Unsupported, WriteRefused
 
 _COMMAND = re.compile(r"[`']([\w.-]+)(?:\|[\w.-]+)?['`]")
+_ERRNO = re.compile(r"Error (\d{1,4}) connecting ")
 #: OpenSSL's X509_V_ERR_* codes, see ``man verify``.
 _CERTIFICATES = {
     10: _("its certificate has expired"),
@@ -212,8 +213,17 @@ def _connection(error: Exception) -> Verdict:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it was raised from, outermost first; client libraries wrap the socket's own."""
+    """The error and what it was raised from, outermost first; client libraries wrap the socket's own.
+
+    django-redis raises the cause of its own error again, so the two lead to each other, and to the socket's no more;
+    its number is then left in the text alone.
+    """
+    met: list[BaseException] = []
     seen: BaseException | None = error
-    while seen is not None:
+    while seen is not None and seen not in met:
+        met.append(seen)
         yield seen
         seen = seen.__cause__ or seen.__context__
+    for one in met:
+        if numbered := _ERRNO.match(str(one)):
+            yield OSError(int(numbered[1]), "")

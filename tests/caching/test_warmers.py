@@ -233,13 +233,12 @@ def test_entries_that_the_cache_refused_are_a_failure(make, monkeypatch):
     assert "1 of 2" in result.error
 
 
-def test_a_cache_that_is_down_is_a_failure_and_not_an_exception(make, settings):
-    settings.CACHES = {
-        **settings.CACHES,
-        "down": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:9/0"},
-    }
-    [result] = run(make(lambda: {"a": 1}, alias="down"))
-    assert (result.state, "down: refused connection" in result.error) == ("failed", True)
+@pytest.mark.parametrize("backend", ["django.core.cache.backends.redis.RedisCache", "django_redis.cache.RedisCache"])
+@pytest.mark.parametrize("location", ["redis://127.0.0.1:9/0", "unix:///nowhere/server.sock"])
+def test_a_cache_that_is_down_is_a_failure_and_not_an_exception(make, settings, backend: str, location: str):
+    settings.CACHES = {**settings.CACHES, "down": {"BACKEND": backend, "LOCATION": location}}
+    [result] = run(make(lambda: {"a": 1}, alias="down", limit=10))
+    assert (result.state, "down: refused connection" in result.error) == ("failed", True), result.error
 
 
 def test_a_message_holds_no_login(make):
