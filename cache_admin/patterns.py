@@ -142,6 +142,11 @@ def within(part: bytes, whole: bytes) -> bool:
 _STARS = re.compile(b"[\x00\x01]")
 
 
+def varies(template: bytes) -> bool:
+    """Whether it has more members than one."""
+    return _STARS.search(template) is not None
+
+
 def display(template: bytes) -> str:
     """Text for a page: ``*`` for what varies, ``\\*`` for a star of the key itself, the rest as :func:`keys.show`."""
     return "*".join(show(piece).replace("*", "\\*") for piece in _STARS.split(template))

@@ -103,5 +103,13 @@ def size_share(part: Weight, rest: Weight, n: int, total: int) -> Estimate:
     return Estimate(value, _logistic(odds - error), _logistic(odds + error))
 
 
+def known_share(part: float, whole: Estimate) -> Estimate:
+    """The share that a known figure has of an estimated one, which is not below it."""
+    if not whole.value:
+        return Estimate(0.0, 0.0, 0.0, whole.exact)
+    low = part / whole.high
+    return Estimate(part / whole.value, low, min(1.0, part / whole.low) if whole.low else 1.0, whole.exact)
+
+
 def _logistic(odds: float) -> float:
     return 1 / (1 + exp(-odds)) if odds > -700 else 0.0

@@ -16,9 +16,9 @@ from cache_admin.keyspace.estimates import TOPS, Weight
 from cache_admin.keyspace.groups import Group
 from cache_admin.keyspace.largest import Largest
 from cache_admin.keyspace.owners import Owner
-from cache_admin.keyspace.report import TTL_BUCKETS, ForeignStats, LargeKey, PatternStats, Report
+from cache_admin.keyspace.report import TTL_BUCKETS, Estimate, ForeignStats, LargeKey, PatternStats, Report
 from cache_admin.keyspace.tally import Tally
-from cache_admin.patterns import display
+from cache_admin.patterns import display, varies
 
 #: What Django's default key function puts before a user key, for a look at the names of caches that are not configured.
 _SOME_HEAD = re.compile(rb"[^:]{0,64}:\d{1,9}:")
@@ -64,8 +64,8 @@ def summarise(findings: Findings) -> Report:
         complete=findings.complete,
         scanned=findings.scanned,
         total=findings.total,
-        own_keys=estimates.count(own.weight.keys, findings.scanned, findings.population),
-        own_size=estimates.size(own.weight, findings.scanned, findings.population),
+        own_keys=own.keys,
+        own_size=own.size,
         patterns=tuple(sorted(patterns, key=lambda stats: (-stats.size.value, -stats.keys.value, stats.pattern))),
         other=own.stats(other, _("other"), b"") if other.keys else None,
         foreign=tuple(sorted(_foreign(findings), key=lambda stats: -stats.size.value)),
@@ -95,6 +95,8 @@ class _Own:
         tops = ((top, id(tally)) for tally in tallies for top in tally.tops)
         self._tops = nlargest(2 * TOPS, tops)
         self.weight = self._weigh(0)
+        self.keys = estimates.count(self.weight.keys, findings.scanned, findings.population)
+        self.size = estimates.size(self.weight, findings.scanned, findings.population)
 
     def _weigh(self, but: int) -> Weight:
         tops = [top for top, tally in self._tops if tally != but][:TOPS]
@@ -106,10 +108,7 @@ class _Own:
         return Weight(own.keys - tally.keys, own.size - tally.size, own.squares - tally.squares, all_but.tops)
 
     def stats(self, tally: Tally, pattern: str, template: bytes) -> PatternStats:
-        n, total = self._findings.scanned, self._findings.population
-        owned = total * self.weight.keys / n if n else 0.0
-        weight = tally.weight
-        keys = estimates.count(tally.keys, n, total)
+        keys, size, keys_share, size_share = self._figures(tally, template)
         probed = tally.probed
         strip = self._findings.adapter.codec.strip
         examples = [strip(raw) for raw in tally.examples]
@@ -120,9 +119,9 @@ class _Own:
             family=family,
             title=title,
             keys=keys,
-            size=estimates.size(weight, n, total),
-            keys_share=estimates.share(tally.keys, self.weight.keys, owned),
-            size_share=estimates.size_share(weight, self._rest(tally), n, total),
+            size=size,
+            keys_share=keys_share,
+            size_share=size_share,
             mean=tally.size / tally.keys,
             largest=max(tally.largest, 0),
             largest_key=tally.largest_key,
@@ -134,6 +133,25 @@ class _Own:
             probed=probed,
             soon=tuple(sorted(tally.soon.items())),
         )
+
+    def _figures(self, tally: Tally, template: bytes) -> tuple[Estimate, Estimate, Estimate, Estimate]:
+        """Keys, bytes, and the shares of both."""
+        n, total = self._findings.scanned, self._findings.population
+        keys, size = _count(self._findings, tally, template)
+        if size.exact and not self._findings.complete:
+            keys_share = estimates.known_share(keys.value, self.keys)
+            return keys, size, keys_share, estimates.known_share(size.value, self.size)
+        owned = total * self.weight.keys / n if n else 0.0
+        keys_share = estimates.share(tally.keys, self.weight.keys, owned)
+        return keys, size, keys_share, estimates.size_share(tally.weight, self._rest(tally), n, total)
+
+
+def _count(findings: Findings, tally: Tally, template: bytes) -> tuple[Estimate, Estimate]:
+    """Keys and bytes of a pattern. One in which nothing varies is a single key, so whoever met it knows all of it."""
+    if template and not findings.complete and not varies(template):
+        return Estimate.of(1), Estimate.of(max(tally.largest, 0))
+    n, total = findings.scanned, findings.population
+    return estimates.count(tally.keys, n, total), estimates.size(tally.weight, n, total)
 
 
 def _family(names: Sequence[bytes]) -> tuple[str, str]:
@@ -147,23 +165,23 @@ def _family(names: Sequence[bytes]) -> tuple[str, str]:
 
 
 def _foreign(findings: Findings) -> Iterator[ForeignStats]:
-    n, total = findings.scanned, findings.population
     for owner, group in findings.foreign.items():
         head = show(owner.head).replace("*", "\\*")
-        rows = [(head + display(template), tally) for template, tally in group.patterns]
+        rows = [(head + display(template), template, tally) for template, tally in group.patterns]
         if group.other.keys:
-            rows.append((_("other"), group.other))
-        for pattern, tally in rows:
+            rows.append((_("other"), b"", group.other))
+        for pattern, template, tally in rows:
             names = [_without_head(owner, raw) for raw in tally.examples]
             families = {catalogue.family(name) for name in names}
             family = families.pop() if len(families) == 1 else None
             program = family.owner if family and not owner.label else ""
+            keys, size = _count(findings, tally, template)
             yield ForeignStats(
                 pattern=pattern,
                 owner=owner.label or program or _("unknown"),
                 family=family.name if family else "",
-                keys=estimates.count(tally.keys, n, total),
-                size=estimates.size(tally.weight, n, total),
+                keys=keys,
+                size=size,
                 examples=tuple(tally.examples),
                 alias=owner.alias,
                 program=program,

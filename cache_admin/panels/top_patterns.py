@@ -52,7 +52,7 @@ def parts(report: Report) -> list[Part]:
         found.append(_part(stats.pattern, amount, share, x, len(found) + 1))
         x += share.value
     rest = [*report.patterns[SHOWN:], *([report.other] if report.other else [])]
-    if rest and x < 1:
+    if (rest or not report.complete) and x < 0.9999:
         total = report.own_size if report.measured else report.own_keys
         exact = report.complete
         amount = Estimate(*((total.value * (1 - x),) * 3), exact)

@@ -152,6 +152,24 @@ def test_a_partial_census_gives_intervals_that_hold_the_truth(shop: redis.Redis)
             assert estimate.low - width <= true <= estimate.high + width
 
 
+def test_a_pattern_that_is_one_key_is_known_as_soon_as_it_is_met(shop: redis.Redis) -> None:
+    # Next to each other in the hash table or not: of so many some are in the first page.
+    caches["default"].set_many({f"{word}:settings": "x" * 500 for word in "abcdefghijklmnopqrstuvwxyz"})
+    shop.mset({f"{word}-queue": "y" for word in "abcdefghijklmnopqrstuvwxyz"})
+    report = sample(adapter("default"), 0)
+    assert not report.complete
+    met = [stats for stats in report.patterns if stats.pattern.endswith(":settings")]
+    assert met
+    for stats in met:
+        assert (stats.keys.value, stats.keys.exact, stats.size.exact) == (1, True, True)
+        assert stats.size.value == shop.memory_usage(stats.largest_key)
+        assert not stats.size_share.exact
+        assert 0 < stats.size_share.low <= stats.size_share.value <= stats.size_share.high < 0.1
+    assert all(stats.keys == met[0].keys for stats in report.foreign if stats.pattern.endswith("-queue"))
+    # All that was not met is still expected.
+    assert report.own_size.value > sum(stats.size.value for stats in report.patterns)
+
+
 def test_an_interrupted_census_goes_on_in_another_process(shop: redis.Redis) -> None:
     first = Census(adapter("default"))
     for page in adapter("default").walk(first.choose):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cache_admin.keyspace.estimates import TOPS, Weight, count, share, size, size_share
+from cache_admin.keyspace.estimates import TOPS, Weight, count, known_share, share, size, size_share
 
 
 def weigh(sizes: list[int]) -> Weight:
@@ -30,6 +30,12 @@ def test_bytes_lie_within_their_intervals(part: list[int], rest: list[int], unse
         assert found.value <= found.high * (1 + 1e-9) + 1e-9
     assert size(weigh(part), n, n).exact
     assert size(weigh(part), n, n + unseen).low >= sum(part) * (1 - 1e-9)
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=30), st.integers(1, 99))
+def test_the_share_of_a_known_part_lies_within_its_interval(sizes: list[int], unseen: int) -> None:
+    found = known_share(sizes[0], size(weigh(sizes), len(sizes), len(sizes) + unseen))
+    assert 0 <= found.low <= found.value <= found.high <= 1
 
 
 def test_what_was_looked_at_whole_is_exact() -> None:
