@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 #: The module whose adapters serve a cache class. The first one there that serves the class and fits the cache is taken.
 _MODULES = {
+    "django.core.cache.backends.db.DatabaseCache": "cache_admin.adapters.database",
+    "django.core.cache.backends.locmem.LocMemCache": "cache_admin.adapters.locmem",
+    "django.core.cache.backends.memcached.BaseMemcachedCache": "cache_admin.adapters.memcached",
     "django.core.cache.backends.redis.RedisCache": "cache_admin.adapters.redis",
     "django_redis.cache.RedisCache": "cache_admin.adapters.django_redis",
 }

@@ -171,6 +171,11 @@ class Adapter:
     def storage(self) -> Storage:
         return Storage()
 
+    @property
+    def scope(self) -> str:
+        """What its answers are of, in a sentence, where that is less than the whole site; else ""."""
+        return ""
+
     def nodes(self) -> tuple[Node, ...]:
         """The physical servers, primary first, from settings; asks no server."""
         return ()

@@ -29,7 +29,7 @@ from cache_admin.adapters.connections import Link, pack
 from cache_admin.adapters.redis_values import Look
 from cache_admin.adapters.redis_walk import Walk, listed, scan_command
 from cache_admin.adapters.server_info import Node, ServerInfo, SlowCommand
-from cache_admin.exceptions import Unsupported
+from cache_admin.exceptions import Unavailable
 
 T = TypeVar("T")
 #: Most entries of a slow log that are fetched; each comes with arguments of some kilobytes, which are thrown away.
@@ -167,7 +167,7 @@ class RedisAdapter(Adapter):
                 self._addresses = tuple([Address.of(url, options) for url, options in self.locations()])
             except (ValueError, TypeError):
                 # The client's own text may repeat the URL, which holds the password.
-                raise Unsupported(_("%(alias)s: its LOCATION cannot be read.") % {"alias": self.alias}) from None
+                raise Unavailable(_("%(alias)s: its LOCATION cannot be read.") % {"alias": self.alias}) from None
         return self._addresses[node.index if node else 0]
 
     def _link(self) -> AbstractContextManager[Link]:

@@ -129,6 +129,7 @@ def _server_info(reading: Reading, node: Node, db: int) -> ServerInfo:
         clients_limit=_whole(fields, "maxclients"),
         rejected=_whole(fields, "rejected_connections"),
         loading=_loading(fields),
+        cluster=fields.get("cluster_enabled") == "1",
         replicas=_whole(fields, "connected_slaves"),
         link_up=_is(fields, "master_link_status", "up"),
         lag_seconds=lag_seconds,

@@ -70,6 +70,7 @@ class ServerInfo:
     clients_limit: int | None = None
     rejected: int | None = None  #: connections refused because there were too many
     loading: float | None = None  #: share of the dataset read so far, 0 to 1; None when it is not loading
+    cluster: bool = False  #: it is a node of a cluster, and holds a part of the keys
     replicas: int | None = None  #: that follow this server
     link_up: bool | None = None  #: of a replica: whether it reaches its primary
     lag_seconds: float | None = None  #: since the slowest replica, or this replica's primary, was heard of

@@ -25,6 +25,8 @@ from cache_admin.values import compression
 SLOW_ENTRIES = 32
 #: How many of the largest values are tried, from how many bytes on, and how much of each is read.
 TRIED, LARGE, READ = 3, 100_000, 65_536
+#: A key that is asked for only to see whether a cache answers that tells nothing else.
+PROBE = "cache_admin:probe"
 #: Seconds for which a deploy is the first suspect.
 DEPLOY_SECONDS = 86_400.0
 
@@ -37,6 +39,9 @@ def look(adapter: Adapter) -> Facts:
         facts = glance(adapter)
     with asked:
         facts = replace(facts, slow=_slow(adapter, facts.reading))
+    if not adapter.can_tell_server:
+        with asked:
+            adapter.exists(PROBE)
     deploy, compared = _deploy(adapter)
     facts = replace(facts, deploy=deploy, compared=compared)
     if adapter.can_list:

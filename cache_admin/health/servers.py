@@ -60,6 +60,16 @@ def loading(facts: Facts, node: NodeReading, info: ServerInfo) -> Iterator[Findi
         yield Finding("loading", "bad", text, (), _("Wait: until then the server answers nothing else."))
 
 
+@node_finder("cluster")
+def cluster(facts: Facts, node: NodeReading, info: ServerInfo) -> Iterator[Finding]:
+    if info.cluster:
+        text = _("is a node of a cluster: keys of its other nodes are not seen here")
+        mend = _(
+            "This cache is not configured for a cluster. With a cluster client its keys can be looked up one by one."
+        )
+        yield Finding("cluster", "warn", text, (), mend)
+
+
 @node_finder("full")
 def full(facts: Facts, node: NodeReading, info: ServerInfo) -> Iterator[Finding]:
     share = info.memory_share

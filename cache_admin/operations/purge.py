@@ -180,7 +180,7 @@ def _stays(staying: tuple[PatternShare, ...], exact: bool) -> str:
 
 
 def _warnings(cache: Adapter, meant: Meant, selection: Selection, found: Look, signs_out: bool) -> list[str]:
-    warnings = []
+    warnings = [cache.scope] if cache.scope else []
     if signs_out:
         warnings.append(_("These are the sessions of this site: everybody is signed out, you too."))
     elif found.protected:

@@ -49,7 +49,11 @@ class KeyView(CacheView):
         # Asked here: a template would call the function.
         context["can_recompute"] = owner is not None and owner.recompute is not None
         if not self.cache.can_inspect:
-            return self.render({**context, "present": self.present(), "refusals": self.refusals()}, status=status)
+            try:
+                context["present"] = self.present()
+            except CacheAdminError as problem:
+                context["error"] = error or str(problem)
+            return self.render({**context, "refusals": self.refusals()}, status=status)
         try:
             info = self.cache.key_info(self.raw)
             expires_at = time.time() + info.ttl if info.expires and info.ttl is not None else None
@@ -76,10 +80,7 @@ class KeyView(CacheView):
 
     def present(self) -> bool:
         user = self.cache.codec.user(self.raw)
-        try:
-            return user is not None and self.cache.exists(user)
-        except CacheAdminError:
-            return False
+        return user is not None and self.cache.exists(user)
 
     def value(self, info: KeyInfo) -> dict[str, Any]:
         """Context of the value: the preview of a string, a window on a collection, or nothing without permission."""

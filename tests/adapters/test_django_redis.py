@@ -12,7 +12,7 @@ from embedded import Server, running
 
 from cache_admin.adapters import adapter
 from cache_admin.adapters.base import Adapter, Storage
-from cache_admin.exceptions import Unsupported
+from cache_admin.exceptions import Unavailable, Unsupported
 
 from .conftest import DJANGO_REDIS, MakeAlias, free_port
 from .contract import ServerContract
@@ -108,7 +108,7 @@ def test_password_and_pool_options_are_taken_over(make_alias: MakeAlias) -> None
 def test_an_alias_that_cannot_be_loaded_says_so(make_alias: MakeAlias) -> None:
     with pytest.raises(Unsupported, match="cannot be loaded"):
         make_alias("", "no.such.Backend")
-    with pytest.raises(Unsupported, match="LOCATION cannot be read"):
+    with pytest.raises(Unavailable, match="LOCATION cannot be read"):
         make_alias("http://user:sw0rdfish@host", DJANGO_REDIS).count()
 
 
