@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from importlib import import_module
-from itertools import product
 from typing import Any
 
 from django.conf import settings
@@ -53,12 +52,15 @@ def meant(alias: str, text: str) -> Meant:
     """What is known to be about a user, named by primary key, user name or e-mail address. Raises
     :class:`InvalidPattern` for nobody; a primary key need not be in the database any more."""
     pk, user = who(text)
-    literals = [f"user:{spell(pk)}", *_fragments(alias, pk, user)]
+    names = _fragment_names(alias)
+    literals = [f"user:{spell(pk)}", *_fragments(names, str(pk))]
+    if user is not None:
+        literals += _fragments(names, user.get_username())  # type: ignore[attr-defined]
     globs = [*_key_globs(pk), *_page_globs(pk)]
     return Meant(
         _("user %s") % pk,
         (*map(Target.literal, dict.fromkeys(literals)), *map(Target.glob, dict.fromkeys(globs))),
-        notes=(*_namesakes(text, pk), *_about_sessions(alias, pk)),
+        notes=(*_namesakes(text, pk), *_about_fragments(alias, names, pk), *_about_sessions(alias, pk)),
     )
 
 
@@ -123,18 +125,33 @@ def _page_globs(pk: Any) -> Iterator[str]:
             yield ".".join([*parts[:at], wanted, *parts[at + 1 :]])
 
 
-def _fragments(alias: str, pk: Any, user: Model | None) -> Iterator[str]:
-    """Versions of the fragments met in the cache that vary on the user alone, by number or name."""
+def _fragment_names(alias: str) -> list[str]:
+    """Names of the fragments met in the cache."""
     if not can_list(alias):
-        return
+        return []
     try:
         patterns = reports.current(alias).patterns
     except CacheAdminError:
-        return
+        return []
     names = [name for stats in patterns if stats.family == "fragment" for name in _names(alias, stats.examples)]
-    varies = [str(pk), *([user.get_username()] if user is not None else [])]  # type: ignore[attr-defined]
-    for name, value in product(list(dict.fromkeys(names))[:_MOST_FRAGMENTS], varies):
-        yield make_template_fragment_key(name, [value])
+    return list(dict.fromkeys(names))[:_MOST_FRAGMENTS]
+
+
+def _fragments(names: list[str], value: str) -> list[str]:
+    """Keys of the versions that vary on this value alone."""
+    return [make_template_fragment_key(name, [value]) for name in names]
+
+
+def _about_fragments(alias: str, names: list[str], pk: Any) -> Iterator[str]:
+    """A key of a fragment does not tell whose number it varies on."""
+    cache = adapter(alias)
+    found = [name for name, key in zip(names, _fragments(names, str(pk)), strict=True) if cache.exists(key)]
+    if found:
+        text = _(
+            "Fragments with a version for %(pk)s: %(names)s. If one varies on something else than the user, what goes "
+            "is that thing's version, which is drawn anew."
+        )
+        yield text % {"pk": pk, "names": ", ".join(found)}
 
 
 def _names(alias: str, examples: tuple[bytes, ...]) -> Iterator[str]:

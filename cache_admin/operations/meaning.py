@@ -144,8 +144,9 @@ def _object(alias: str, meaning: Meaning) -> Meant:
             for kind, text in _filled(rule, pk, instance):
                 texts[kind][text] = None
         except (LookupError, AttributeError, TypeError, ValueError, ObjectDoesNotExist) as error:
-            values = {"rule": rule.name, "error": f"{type(error).__name__}: {error}"}
-            notes.append(_("The rule %(rule)s cannot be filled in for it: %(error)s") % values)
+            reason = str(error) if isinstance(error, _Unknown) else f"{type(error).__name__}: {error}"
+            text = _("The rule “%(rule)s” cannot be filled in for it: %(reason)s")
+            notes.append(text % {"rule": rule.name, "reason": reason})
     return Meant(
         _("the object %s") % meaning.text,
         (*map(Target.literal, texts["keys"]), *map(Target.glob, texts["patterns"])),
@@ -181,11 +182,15 @@ def _row(model: type[Model], pk: Any) -> Model | None:
         raise InvalidPattern(text % {"model": model._meta.label, "error": type(error).__name__}) from error
 
 
+class _Unknown(LookupError):
+    """A rule wants to know more of an object than there is; in words for people."""
+
+
 def _filled(rule: Rule, pk: Any, instance: Model | None) -> Iterable[tuple[str, str]]:
     if instance is not None:
         return list(rule.fill(Values(instance)))
     if rule.needs_instance:
-        raise LookupError(_("it names more than the primary key, and the object is not in the database"))
+        raise _Unknown(_("it names more than the primary key, and the object is not in the database."))
     return list(rule.fill({"pk": pk}))
 
 
