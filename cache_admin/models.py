@@ -6,11 +6,30 @@ An operation is progress while it runs and audit afterwards.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models, router
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    _Line = models.CharField[str, str]
+else:
+    _Line = models.CharField
+
+
+class FreeText(_Line):
+    """What people and programs say: cut at its length, and without NUL, which PostgreSQL takes in no text."""
+
+    def get_prep_value(self, value: Any) -> Any:
+        value = super().get_prep_value(value)
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}")[: self.max_length] if isinstance(value, str) else value
+
+    def deconstruct(self) -> tuple[str, str, Sequence[Any], dict[str, Any]]:
+        name, _path, arguments, options = super().deconstruct()
+        return name, "django.db.models.CharField", arguments, options
 
 
 class Cache(models.Model):
@@ -60,14 +79,12 @@ class Operation(models.Model):
     kind = models.CharField(max_length=32)
     alias = models.CharField(max_length=100)
     state = models.CharField(max_length=16, choices=State.choices, default=State.RUNNING)
-    summary = models.CharField(max_length=500, help_text="What it does, in one sentence for people.")
-    reason = models.CharField(max_length=500, blank=True)
+    summary = FreeText(max_length=500, help_text="What it does, in one sentence for people.")
+    reason = FreeText(max_length=500, blank=True)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
-    username = models.CharField(
-        max_length=200, help_text="Kept when the user is deleted; 'terminal: name' for commands."
-    )
+    username = FreeText(max_length=200, help_text="Kept when the user is deleted; 'terminal: name' for commands.")
     params = models.JSONField(default=dict, help_text="What was confirmed; never changed afterwards.")
     cursor = models.JSONField(default=dict, help_text="Where to go on; written after every step.")
     planned_keys = models.BigIntegerField(null=True, blank=True)
@@ -80,7 +97,7 @@ class Operation(models.Model):
     slow = models.JSONField(
         default=dict, help_text="The last step that a slow server took long for, see driving.py; empty without any."
     )
-    error = models.TextField(blank=True)
+    error = FreeText(max_length=2000, blank=True)
     cancel_requested = models.BooleanField(default=False)
     lease_owner = models.CharField(max_length=100, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
@@ -223,9 +240,9 @@ class Lease(models.Model):
 class Deploy(models.Model):
     """A moment at which other code began to run, and what the caches held then."""
 
-    label = models.CharField(max_length=200)
+    label = FreeText(max_length=200)
     at = models.FloatField(db_index=True, help_text="Unix time, seconds.")
-    username = models.CharField(max_length=200, blank=True, help_text="Who marked it; empty for the setting RELEASE.")
+    username = FreeText(max_length=200, blank=True, help_text="Who marked it; empty for the setting RELEASE.")
     contents = models.JSONField(default=dict, help_text="By alias: what was there at that moment, see contents.py.")
     verdicts = models.JSONField(
         default=dict, help_text="Patterns by kind of verdict; written down when the next deploy is marked."
@@ -277,10 +294,10 @@ class MutedFinding(models.Model):
     """A finding that somebody knows of and does not want to be told again."""
 
     alias = models.CharField(max_length=100)
-    code = models.CharField(max_length=300, help_text="Which finding, see docs/health.md.")
-    text = models.CharField(max_length=500, help_text="What it said when it was muted.")
-    reason = models.CharField(max_length=500)
-    username = models.CharField(max_length=200)
+    code = FreeText(max_length=300, help_text="Which finding, see docs/health.md.")
+    text = FreeText(max_length=500, help_text="What it said when it was muted.")
+    reason = FreeText(max_length=500)
+    username = FreeText(max_length=200)
     created = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -13,8 +13,6 @@ from cache_admin.monitoring.database import REFUSALS, looking
 
 logger = logging.getLogger(__name__)
 
-LONGEST_TEXT, LONGEST_REASON, LONGEST_NAME = 500, 500, 200
-
 
 def muted(alias: str) -> Mapping[str, MutedFinding] | None:
     """The muted findings by code, whether they are there now or not; ``None`` where the database does not tell."""
@@ -32,10 +30,10 @@ def mute(alias: str, finding: Finding, *, reason: str, username: str) -> tuple[M
 
     Raises ``ValueError`` without a reason, and ``DatabaseError``.
     """
-    reason = reason.strip()[:LONGEST_REASON]
+    reason = reason.strip()
     if not reason:
         raise ValueError("muting needs a reason")
-    said = {"text": finding.text[:LONGEST_TEXT], "reason": reason, "username": username[:LONGEST_NAME]}
+    said = {"text": finding.text, "reason": reason, "username": username}
     return MutedFinding.objects.get_or_create(alias=alias, code=finding.code, defaults=said)
 
 

@@ -282,7 +282,7 @@ class Migration(migrations.Migration):
                         help_text="The last step that a slow server took long for, see driving.py; empty without any.",
                     ),
                 ),
-                ("error", models.TextField(blank=True)),
+                ("error", models.CharField(blank=True, max_length=2000)),
                 ("cancel_requested", models.BooleanField(default=False)),
                 ("lease_owner", models.CharField(blank=True, max_length=100)),
                 ("lease_until", models.DateTimeField(blank=True, null=True)),

@@ -36,7 +36,7 @@ def mark(label: str, username: str = "", *, at: float | None = None) -> Deploy:
     label = label.strip()[:LONGEST_LABEL]
     if not label:
         raise ValueError("a deploy needs a label")
-    deploy = Deploy.objects.create(label=label, username=username[:200], at=time.time() if at is None else at)
+    deploy = Deploy.objects.create(label=label, username=username, at=time.time() if at is None else at)
     _trim()
     return deploy
 

@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 HOLD = 2 * STEP
 #: Seconds to wait for the first reading that another process is taking in this moment, and between two looks for it.
 AWAIT, LOOK_AGAIN = 0.5, 0.05
+#: Seconds by which the two clocks of a machine must differ before one of them was set.
+JUMP = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class _Clock:
     steady: float
 
     def jumped(self, at: float) -> bool:
-        return abs((at - self.at) - (time.monotonic() - self.steady)) > STEP
+        return abs((at - self.at) - (time.monotonic() - self.steady)) > JUMP
 
 
 _slots: dict[tuple[str, str], _Slot] = {}

@@ -75,7 +75,8 @@ def who(text: str) -> tuple[Any, Model | None]:
     else:
         if pk is not None and typed:
             return pk, model._base_manager.filter(pk=pk).first()
-    for found in _named(typed):
+    # PostgreSQL takes no NUL in a text.
+    for found in _named(typed) if "\0" not in typed else ():
         if len(found) == 1:
             return found[0].pk, found[0]
         if found:

@@ -66,10 +66,10 @@ def begin(plan: Plan, user: User | None, reason: str = "", *, username: str = ""
                 operation = Operation.objects.create(
                     kind=plan.kind,
                     alias=plan.alias,
-                    summary=plan.sentence[:500],
-                    reason=reason[:500],
+                    summary=plan.sentence,
+                    reason=reason,
                     user_id=user.pk if user else None,
-                    username=name[:200],
+                    username=name,
                     params=plan.params,
                     planned_keys=plan.keys,
                     planned_bytes=plan.size,
@@ -128,7 +128,7 @@ def resume(operation: Operation, user: User) -> Operation:
     changes: dict[str, Any] = {"user_id": user.pk}
     if operation.user_id != user.pk:
         words = _("%(first)s, resumed by %(user)s") % {"first": operation.username, "user": name}
-        changes["username"] = words[:200]
+        changes["username"] = words
     try:
         with transaction.atomic(using=router.db_for_write(Operation)):
             taken = Operation.objects.filter(pk=operation.pk, state=State.INTERRUPTED).update(
