@@ -36,6 +36,19 @@ def tests(session: nox.Session, django: str) -> None:
 
 
 @nox.session
+def postgresql(session: nox.Session) -> None:
+    """What the database matters to, on PostgreSQL: ``CACHE_ADMIN_POSTGRESQL=/run/postgresql nox -s postgresql``, the
+    host or the directory of the socket of a server that lets you create databases."""
+    install(session, "psycopg[binary]")
+    folders = [
+        f"tests/{name}" for name in ("caching", "health", "keyspace", "metrics", "monitoring", "operations", "views")
+    ]
+    session.run(
+        "python", "-m", "pytest", "-n", "2", "--dist", "loadfile", "-m", "not sqlite", *folders, *session.posargs
+    )
+
+
+@nox.session
 def django_cache(session: nox.Session) -> None:
     """Django's own tests of its cache framework, with every cache recorded."""
     install(session)

@@ -24,8 +24,8 @@ MISSING = "not on this machine: "
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    """The server behind the aliases of ``tests.settings``."""
-    with running(settings.SOCKET) as started:
+    """The server behind the aliases of ``tests.settings``. No command is slow there: machines are busy."""
+    with running(settings.SOCKET, ["slowlog-log-slower-than 10000000"]) as started:
         yield started
 
 

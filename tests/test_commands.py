@@ -208,6 +208,7 @@ def test_a_purge_in_the_background_is_not_ended_by_ctrl_c(raw: redis.Redis, ctrl
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
+@pytest.mark.sqlite
 def test_nothing_is_deleted_when_the_audit_cannot_be_written(shop: redis.Redis) -> None:
     before = shop.dbsize()
     with connection.cursor() as cursor:

@@ -122,6 +122,7 @@ def test_async_views_are_conditional():
 
 
 @pytest.mark.django_db
+@pytest.mark.sqlite
 def test_a_database_that_tells_nothing_says_so():
     told = database_figures()
     assert (told.vendor, told.hits, told.reads) == ("SQLite", None, None)

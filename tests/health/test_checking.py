@@ -170,6 +170,7 @@ def test_a_server_that_is_away_is_one_finding(alias_on: Callable[..., tuple[str,
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.sqlite
 def test_a_database_that_is_locked_costs_nothing_but_history() -> None:
     caches["core"].set("a", "x" * MB)
     connection.ensure_connection()

@@ -41,6 +41,7 @@ def contenders() -> Iterator[list[Popen[str]]]:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.sqlite
 def test_of_eight_processes_one_wins_and_another_when_it_is_killed(contenders: list[Popen[str]]):
     for one in contenders:
         elsewhere.go(one)
@@ -88,6 +89,7 @@ def test_a_clock_that_jumps_holds_nothing_for_long(another, monkeypatch: pytest.
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.sqlite
 def test_a_locked_database_is_a_quick_no():
     assert leases.hold("thing", 5)
     locker = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)

@@ -83,6 +83,7 @@ def test_a_missing_table_and_a_wrong_step_are_told(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.sqlite
 def test_a_sidecar_goes_on_until_it_is_stopped(raw: redis.Redis):
     process = elsewhere.start("command", connection.settings_dict["NAME"], settings.SOCKET, "--every", "5", "--json")
     try:

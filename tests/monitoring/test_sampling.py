@@ -89,6 +89,7 @@ def infos(client: redis.Redis) -> int:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.sqlite
 def test_fifty_pages_in_two_processes_are_one_info_per_step(brief: Server, client: redis.Redis, start: Start):
     processes = [start("poll", brief.socket, 25, 12) for _process in range(2)]
     before = infos(client)
@@ -102,6 +103,7 @@ def test_fifty_pages_in_two_processes_are_one_info_per_step(brief: Server, clien
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.sqlite
 def test_when_the_process_that_samples_is_killed_another_one_does(
     brief: Server, start: Start, monkeypatch: pytest.MonkeyPatch
 ):
@@ -199,11 +201,11 @@ def test_a_reset_between_two_samples_is_a_gap(client: redis.Redis, quick: None, 
         for _look in range(50):
             client.get("a")
             client.get("gone")
-        sampler.sample_all()
+        assert sampler.sample_all().taken
         time.sleep(0.02)
         client.config_resetstat()
         client.get("a")
-        sampler.sample_all()
+        assert sampler.sample_all().taken
         time.sleep(0.02)
     history = series(sampler.reading("default"), span)
     assert len(history.hit_rate) == len(history.at) == span.points
@@ -236,6 +238,7 @@ def test_the_looks_of_all_processes_are_taken_off(client: redis.Redis, quick: No
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.sqlite
 def test_a_locked_database_costs_history_and_little_time(brief: Server, monkeypatch: pytest.MonkeyPatch):
     connection.ensure_connection()
     with closing(sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)) as other:

@@ -151,6 +151,7 @@ def test_two_processes_that_sum_up_the_same_rows_count_them_once(monkeypatch: py
 
 
 @pytest.mark.django_db
+@pytest.mark.sqlite
 def test_a_read_is_two_statements_whatever_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(totals, "MOST_PENDING", 10)
     told(NOW, "p", a=1)
@@ -163,6 +164,7 @@ def test_a_read_is_two_statements_whatever_waits(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.sqlite
 def test_a_read_does_not_wait_for_a_writer() -> None:
     told(NOW, "p", a=1)
     rollup.run(NOW + 300)

@@ -65,6 +65,7 @@ def test_a_flush_is_one_statement_whatever_the_number_of_patterns(forgotten: Non
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.sqlite
 def test_a_locked_database_loses_nothing_and_is_left_alone(forgotten: None, monkeypatch: pytest.MonkeyPatch) -> None:
     ask(a=3)
     with connection.cursor() as cursor:

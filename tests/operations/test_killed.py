@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.sqlite
 def test_a_purge_goes_on_elsewhere_when_its_process_is_killed(raw: redis.Redis, operator: User) -> None:
     pipeline = raw.pipeline(transaction=False)
     for number in range(COUNT):

@@ -67,6 +67,7 @@ def test_the_row_is_there_before_the_first_step(operator: User, toy: Toy) -> Non
 
 
 @database
+@pytest.mark.sqlite
 def test_nothing_is_done_when_the_row_cannot_be_written(operator: User, toy: Toy) -> None:
     steps: list[int] = []
     toy.at = steps.append

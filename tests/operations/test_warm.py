@@ -189,6 +189,7 @@ def test_a_permission_taken_away_stops_it(make: Make, keeper: User, threads: Non
 
 
 @threaded
+@pytest.mark.sqlite
 def test_it_goes_on_with_the_warmer_that_was_cut_off_when_its_worker_is_killed(
     make: Make, keeper: User, raw: redis.Redis
 ) -> None:

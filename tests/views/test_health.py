@@ -175,6 +175,7 @@ class TestTrouble:
         assert "One thing is wrong." in text(page)
 
     @pytest.mark.django_db(transaction=True)
+    @pytest.mark.sqlite
     def test_a_database_that_is_locked(self, client: Client) -> None:
         client.get(url("health", "default"))
         connection.ensure_connection()

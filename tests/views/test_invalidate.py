@@ -215,6 +215,7 @@ def test_a_second_start_of_the_same_leads_to_the_first(client: Client, products:
     assert Operation.objects.count() == 1
 
 
+@pytest.mark.sqlite
 def test_nothing_is_deleted_without_its_record(client: Client, products: redis.Redis) -> None:
     token = ask(client, kind="glob", target="product:*")
     with connection.cursor() as cursor:

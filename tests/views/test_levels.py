@@ -30,6 +30,7 @@ def away() -> Iterator[str]:
         yield "varnish"
 
 
+@pytest.mark.sqlite
 def test_every_level_says_what_is_known_and_how_to_get_the_rest(client: Client, raw: redis.Redis) -> None:
     shown = levels(client)
     for words in ("Browser", "CDN or proxy", "Application", "Query", "Database", "access log", "varnishstat"):

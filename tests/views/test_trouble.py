@@ -65,6 +65,7 @@ class TestMissingTables:
     def test_an_operation_says_to_migrate(self, client: Client) -> None:
         assert "manage.py migrate" in text(client.get(url("operation", uuid4())))
 
+    @pytest.mark.sqlite
     def test_nothing_is_scanned_or_changed(self, client: Client, raw) -> None:
         raw.set("shop:1:a", "x")
         assert "manage.py migrate" in text(client.post(url("census_start", "default")))
@@ -77,6 +78,7 @@ class TestMissingTables:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.sqlite
 class TestLockedDatabase:
     @pytest.fixture(autouse=True)
     def _locked(self, client: Client) -> Iterator[None]:
@@ -104,6 +106,7 @@ class TestLockedDatabase:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.sqlite
 def test_the_record_of_a_change_is_committed_before_it_under_atomic_requests(
     client: Client, raw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
