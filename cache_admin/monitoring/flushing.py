@@ -15,7 +15,7 @@ from django.db import DatabaseError, InterfaceError
 
 from cache_admin.models import Usage
 from cache_admin.monitoring import leases, stampedes
-from cache_admin.monitoring.recorder import recorder
+from cache_admin.monitoring.recorder import BATCH, recorder
 from cache_admin.monitoring.stampedes import Rebuild
 from cache_admin.monitoring.usage import OTHER, ByPattern, Counts, dump
 
@@ -91,7 +91,7 @@ flusher = Flusher()
 flush = flusher.flush
 
 
-def forget() -> None:
+def forget(batch: int = BATCH) -> None:
     """Drops what was counted; for tests, and for a process that was forked and would write what its parent counted."""
-    recorder.forget()
+    recorder.forget(batch)
     flusher.__init__()  # type: ignore[misc]

@@ -36,7 +36,8 @@ class Recorder:
     #: Called when a batch is full.
     when_busy: Callable[[], object] | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, batch: int = BATCH) -> None:
+        self._batch = batch  # of the first one
         self._queue: deque[_Told] = deque()
         self._append, self._take = self._queue.append, self._queue.popleft
         self._counting = threading.Lock()  # the books are written under it
@@ -52,7 +53,8 @@ class Recorder:
         else:
             who = thread.caller if _get_running_loop() is None else caller()
             self._append((alias, event, keys, seconds, stored, monotonic(), who))
-        if len(self._queue) >= BATCH and self._counting.acquire(blocking=False):
+        if len(self._queue) >= self._batch and self._counting.acquire(blocking=False):
+            self._batch = BATCH
             try:
                 self._count(_MOST)
             finally:
@@ -77,9 +79,9 @@ class Recorder:
             drained = {alias: book.drain(factor) for alias, book in self._books.items() if book}
         return {alias: one for alias, one in drained.items() if one.counts}
 
-    def forget(self) -> None:
-        """Drops what was counted, and the settings that were read with it."""
-        self.__init__()  # type: ignore[misc]  # after a fork its locks may be held by threads that are not there
+    def forget(self, batch: int = BATCH) -> None:
+        """Drops what was counted, and the settings that were read with it. The first batch is full with so many."""
+        self.__init__(batch)  # type: ignore[misc]  # after a fork its locks may be held by threads that are not there
 
     def _left_out(self) -> bool:
         if self._share is None:

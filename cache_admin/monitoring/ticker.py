@@ -1,9 +1,10 @@
 """One quiet thread per process that does what must be done every few seconds: write down counts, sum them up, ask the
 servers.
 
-It starts with the first request, or with the first busy moment of a process that serves none; a process that forked
-starts its own. Where threads do not run, the end of a request flushes instead. Under a test runner nothing is written
-by itself: the tests of a project must not meet rows that they did not write.
+It starts with the first request, or with the first busy moment of a process that serves none. A process that was
+forked, or started by ``multiprocessing``, may end without a word: it starts its own with its first operation. Where
+threads do not run, the end of a request flushes instead. Under a test runner nothing is written by itself: the tests of
+a project must not meet rows that they did not write.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 from django.core import mail
 from django.core.signals import request_finished, request_started
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 from django.db.backends.signals import connection_created
 
 from cache_admin import conf
@@ -53,6 +54,7 @@ class Ticker:
         self._beat = float("-inf")  # monotonic, of the last one
         self._stop = threading.Event()
         self._database_used = False
+        self._forked = False
 
     @property
     def beats(self) -> bool:
@@ -67,6 +69,10 @@ class Ticker:
             if self._thread is None:
                 self._beat = time.monotonic()
                 self._thread = threading.Thread(target=self._run, name="cache-admin-ticker", daemon=True)
+                if _by_multiprocessing():
+                    from multiprocessing import util
+
+                    util.Finalize(None, self.end, exitpriority=0)
                 try:
                     self._thread.start()
                 except RuntimeError:  # no more threads here; the end of a request does it
@@ -86,6 +92,9 @@ class Ticker:
         while not self._stop.wait(BEAT):
             self._beat = time.monotonic()
             self.tick()
+        if self._database_used:
+            _do(flushing.flush)
+            connections.close_all()
 
     def tick(self) -> None:
         """Does what is due."""
@@ -100,17 +109,21 @@ class Ticker:
             close_old_connections()  # those of this thread, as CONN_MAX_AGE of the project wants it
 
     def end(self) -> None:
-        """At exit: stops the thread and writes down what was counted. A command that never asked the database, such as
+        """At exit: the thread writes down what was counted, and stops. A command that never asked the database, such as
         one that collects static files where there is none, does not wait for it now."""
         self._stop.set()
-        if self._database_used and not under_test():
+        if not self._database_used or under_test():
+            return
+        if self._thread is not None and self._thread.is_alive() and self.beats:
+            self._thread.join(flushing.PATIENCE)
+        elif not self._forked:  # else the connection of this thread may be its parent's
             _do(lambda: flushing.flush(flushing.PATIENCE))
 
     def forked(self) -> None:
         """In a child: its parent's thread is not there, and what the parent counted is the parent's."""
-        jobs = self.jobs
+        jobs, used = self.jobs, self._database_used
         self.__init__()  # type: ignore[misc]
-        self.jobs = [replace(job) for job in jobs]
+        self.jobs, self._database_used, self._forked = [replace(job) for job in jobs], used, True
 
 
 def _do(run: Callable[[], object]) -> None:
@@ -134,6 +147,8 @@ def start(*jobs: Job) -> None:
     if conf.current().RECORDING:
         instrument.listen(recorder.record)
         recorder.when_busy = ticker.ensure
+        if _by_multiprocessing():
+            recorder.forget(batch=1)
     ticker.jobs = [Job(flushing.EVERY, flushing.flush), Job(rollup.EVERY, rollup.run), *jobs]
     if conf.current().SAMPLING:
         ticker.jobs.append(Job(STEP, sampler.sample_all))
@@ -146,7 +161,13 @@ def start(*jobs: Job) -> None:
 
 def _forked() -> None:
     ticker.forked()
-    flushing.forget()
+    flushing.forget(batch=1)
+
+
+def _by_multiprocessing() -> bool:
+    """Whether ``multiprocessing`` started this process, for which ``atexit`` is not called before Python 3.13."""
+    process: Any = sys.modules.get("multiprocessing.process")
+    return bool(process and process.parent_process())
 
 
 def computed(sender: object, alias: str, key: Any, seconds: float, **kwargs: object) -> None:

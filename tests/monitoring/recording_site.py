@@ -28,7 +28,7 @@ class Quiet(WSGIRequestHandler):
         pass
 
 
-def main(database: str, url: str) -> None:
+def configure(database: str, url: str) -> None:
     settings.configure(
         ROOT_URLCONF=__name__,
         ALLOWED_HOSTS=["*"],
@@ -43,10 +43,15 @@ def main(database: str, url: str) -> None:
         CACHES={"default": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": url, "KEY_PREFIX": "site"}},
     )
     import django
+
+    django.setup()
+
+
+def main(database: str, url: str) -> None:
+    configure(database, url)
     from django.core.management import call_command
     from django.core.wsgi import get_wsgi_application
 
-    django.setup()
     call_command("migrate", verbosity=0)
     from cache_admin.metrics.views import metrics
 

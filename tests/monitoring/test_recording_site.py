@@ -1,16 +1,22 @@
-"""Recording in a real process that serves requests: by itself, at its end, when it is killed, without its database."""
+"""Recording in real processes: by itself, at their end, when they are killed, in children, without the database."""
 
 from __future__ import annotations
 
 import json
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
+
+import pytest
+import redis
+from embedded import Server
 
 from tests.conftest import StartSite
 
@@ -27,6 +33,14 @@ def written(site_database: Path) -> tuple[int, int]:
         rows = connection.execute("SELECT counts FROM cache_admin_usage WHERE level IN (0, 60)").fetchall()
     counts = [numbers for (text,) in rows for numbers in json.loads(text).values()]
     return sum(row[0] for row in counts if row), sum(row[1] for row in counts if len(row) > 1)
+
+
+def children(how: str, database: Path, url: str) -> subprocess.CompletedProcess[str]:
+    """A process of ``recording_children`` that has ended."""
+    command = [sys.executable, "-m", "tests.monitoring.recording_children", str(database), url, how]
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=120, check=False
+    )
 
 
 def eventually(what: Callable[[], bool], seconds: float = 30.0) -> None:
@@ -91,3 +105,22 @@ def test_requests_do_not_wait_for_a_locked_database(start_site: StartSite, site_
             time.sleep(0.05)
         locker.execute("ROLLBACK")
     assert slowest < 0.9  # SQLite waits for a second
+
+
+@pytest.mark.parametrize("how", ["fork", "spawn", "forkserver"])
+def test_processes_of_multiprocessing_write_at_their_end(
+    how: str, site_database: Path, server: Server, raw: redis.Redis
+) -> None:
+    ended = children(how, site_database, server.url)
+    assert ended.stdout == "done\n", ended.stderr
+    assert ended.stderr == ""
+    assert written(site_database) == (2, 4)
+
+
+def test_a_forked_process_that_asks_little_writes_by_itself(
+    site_database: Path, server: Server, raw: redis.Redis
+) -> None:
+    ended = children("fork()", site_database, server.url)
+    assert ended.stdout.endswith("done\n"), ended.stderr
+    assert ended.stderr == ""
+    assert written(site_database) == (1, 2)
