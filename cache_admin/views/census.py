@@ -6,18 +6,16 @@ import time
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django_htmx.http import trigger_client_event
 
 from cache_admin import conf
-from cache_admin.exceptions import CacheAdminError, OperationConflict
+from cache_admin.exceptions import CacheAdminError
 from cache_admin.keyspace import reports
 from cache_admin.keyspace.census import sample
 from cache_admin.keyspace.report import Report
 from cache_admin.models import Operation
-from cache_admin.operations import census, runner
-from cache_admin.views.base import CacheView, is_fragment_request
-from cache_admin.views.operation import progress
+from cache_admin.operations import census
+from cache_admin.views.base import CacheView
+from cache_admin.views.operation import StartView, progress
 
 
 class CensusPage(CacheView):
@@ -56,17 +54,8 @@ class CensusPage(CacheView):
         return {**context, "scan": scan, **(progress(scan) if scan else {})}
 
 
-class CensusStart(CacheView):
+class CensusStart(StartView):
     """Starts a scan of everything, or leads to the one that runs. For htmx the answer is the progress, in place."""
 
     def post(self, request: HttpRequest, alias: str) -> HttpResponse:
-        try:
-            operation = runner.start(census.plan(alias, fast="fast" in request.POST), request.user)
-        except OperationConflict as error:
-            operation = Operation.objects.get(pk=error.operation_id)
-        if not is_fragment_request(request):
-            return redirect(self.url("operation", operation.pk))
-        response = self.render(progress(operation), template="cache_admin/_operation.html")
-        if not operation.is_active:
-            trigger_client_event(response, "ca:operation-over")
-        return response
+        return self.start(census.plan(alias, fast="fast" in request.POST))

@@ -9,20 +9,17 @@ from typing import Any
 
 import django
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy
-from django_htmx.http import trigger_client_event
 
-from cache_admin.exceptions import OperationConflict, Unsupported
+from cache_admin.exceptions import Unsupported
 from cache_admin.keyspace import estimates, leftovers, unreadable
 from cache_admin.keyspace.report import Estimate, PatternStats, Report
 from cache_admin.keyspace.unreadable import PatternValues, Trouble, ValuesReport
 from cache_admin.models import Operation
-from cache_admin.operations import runner, values
-from cache_admin.views.base import CacheView, is_fragment_request
+from cache_admin.operations import values
 from cache_admin.views.census import CensusPage
 from cache_admin.views.listing import query
-from cache_admin.views.operation import progress
+from cache_admin.views.operation import StartView, visible
 
 SHOWN = 25  #: rows of each table
 
@@ -86,11 +83,11 @@ class Leftovers(CensusPage):
     def fragment_context(self) -> dict[str, Any]:
         context = super().fragment_context()
         running = Operation.objects.filter(kind="values", alias=context["alias"], state=Operation.State.RUNNING).first()
-        known = running and (running.user_id == self.request.user.pk or self.allowed("view_audit"))
+        known = running is not None and visible(self, running)
         return {**context, "looking": running if known else None, "looking_elsewhere": running and not known}
 
 
-class ValuesStart(CacheView):
+class ValuesStart(StartView):
     """Starts a look at values, or leads to the one that runs. For htmx the answer is the progress, in place."""
 
     permission = "view_values"
@@ -99,14 +96,7 @@ class ValuesStart(CacheView):
 
     def post(self, request: HttpRequest, alias: str) -> HttpResponse:
         try:
-            operation = runner.start(values.plan(alias), request.user)
-        except OperationConflict as error:
-            operation = Operation.objects.get(pk=error.operation_id)
+            plan = values.plan(alias)
         except Unsupported as error:
             return self.trouble(str(error))
-        if not is_fragment_request(request):
-            return redirect(self.url("operation", operation.pk))
-        response = self.render(progress(operation), template="cache_admin/_operation.html")
-        if not operation.is_active:
-            trigger_client_event(response, "ca:operation-over")
-        return response
+        return self.start(plan)

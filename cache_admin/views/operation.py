@@ -13,9 +13,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django_htmx.http import trigger_client_event
 
-from cache_admin.exceptions import CacheAdminError
+from cache_admin.exceptions import CacheAdminError, OperationConflict
 from cache_admin.models import Operation
 from cache_admin.operations import queueing, runner
+from cache_admin.operations.base import Plan, kinds
 from cache_admin.views.base import CacheView, is_fragment_request
 
 
@@ -40,36 +41,60 @@ def progress(row: Operation) -> dict[str, Any]:
     }
 
 
+def visible(view: CacheView, row: Operation) -> bool:
+    """Whether the user may see an operation: an own one, any with ``view_audit``, and one that changes nothing where
+    the user might have started it."""
+    if row.user_id == view.request.user.pk or view.allowed("view_audit"):
+        return True
+    kind = kinds.get(row.kind) if row.kind in kinds.names() else None
+    return kind is not None and not kind.changes and all(map(view.allowed, kind.permissions(row.params)))
+
+
+def in_place(view: CacheView, row: Operation) -> HttpResponse:
+    """The progress for htmx, which tells the page once it is over; else the way to the page of the operation."""
+    if not is_fragment_request(view.request):
+        return redirect(view.url("operation", row.pk))
+    response = view.render(progress(row), template="cache_admin/_operation.html")
+    if not row.is_active:
+        trigger_client_event(response, "ca:operation-over")
+    return response
+
+
+class StartView(CacheView):
+    """Base of the views that start an operation without a confirmation, or lead to the one that runs."""
+
+    def start(self, plan: Plan) -> HttpResponse:
+        try:
+            row = runner.start(plan, self.request.user)
+        except OperationConflict as error:
+            row = Operation.objects.get(pk=error.operation_id)
+            if not visible(self, row):
+                return self.trouble(str(error), status=409)
+        return in_place(self, row)
+
+
 class OperationView(CacheView):
-    """Base of the views on one operation: whoever started it, and the readers of the audit, may see it."""
+    """Base of the views on one operation that the user may see."""
 
     template_name = "cache_admin/operation.html"
     fragment_name = "cache_admin/_operation.html"
     tab = "operations"
     title = gettext_lazy("Operation")
     operation: Operation
-
-    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        super().setup(request, *args, **kwargs)
-        self.error = ""
+    error = ""
 
     def prepare(self, **kwargs: Any) -> None:
         super().prepare(**kwargs)
         self.operation = get_object_or_404(Operation, pk=kwargs["pk"])
-        if self.operation.user_id != self.request.user.pk and not self.allowed("view_audit"):
+        if not visible(self, self.operation):
             raise PermissionDenied(_("You do not have the permission cache_admin.view_audit."))
 
     def fragment_context(self) -> dict[str, Any]:
         return {**super().fragment_context(), **progress(self.operation), "error": self.error}
 
     def answer(self) -> HttpResponse:
-        """The fragment for htmx, which is told once the operation is over; else the operation's page."""
-        if not is_fragment_request(self.request):
-            return self.render() if self.error else redirect(self.url("operation", self.operation.pk))
-        response = self.render()
-        if not self.operation.is_active:
-            trigger_client_event(response, "ca:operation-over")
-        return response
+        """As :func:`in_place`; an error stays beside the operation."""
+        return self.render() if self.error else in_place(self, self.operation)
 
 
 class OperationPage(OperationView):

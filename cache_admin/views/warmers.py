@@ -9,21 +9,19 @@ from itertools import groupby
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django_htmx.http import trigger_client_event
 
 from cache_admin.adapters import adapter
 from cache_admin.caching.warmers import Warmer
-from cache_admin.exceptions import CacheAdminError, OperationConflict
+from cache_admin.exceptions import CacheAdminError
 from cache_admin.keyspace import coverage
 from cache_admin.keyspace.report import Estimate
 from cache_admin.models import Operation
-from cache_admin.operations import runner, warm, warmed
+from cache_admin.operations import warm, warmed
 from cache_admin.operations.warmed import Outcome
 from cache_admin.views.base import CacheView, is_fragment_request
-from cache_admin.views.operation import progress
+from cache_admin.views.operation import StartView, progress, visible
 
 #: Seconds after which a complete scan says too little of now.
 FRESH = 600.0
@@ -138,7 +136,7 @@ class Warmers(CacheView):
         }
 
 
-class WarmersStart(CacheView):
+class WarmersStart(StartView):
     """Runs what the button says, or leads to the run that goes on. For htmx the answer is the progress, in place."""
 
     permission = "run_warmers"
@@ -147,19 +145,10 @@ class WarmersStart(CacheView):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         try:
-            operation = runner.start(warm.plan(self.names()), request.user)
-        except OperationConflict as error:
-            operation = Operation.objects.get(pk=error.operation_id)
-            if not visible(self, operation):
-                return self.trouble(str(error), status=409)
+            plan = warm.plan(self.names())
         except warm.UnknownWarmer as error:
             return self.trouble(str(error), _("Load the page of the warmers again."))
-        if not is_fragment_request(request):
-            return redirect(self.url("operation", operation.pk))
-        response = self.render(progress(operation), template="cache_admin/_operation.html")
-        if not operation.is_active:
-            trigger_client_event(response, "ca:operation-over")
-        return response
+        return self.start(plan)
 
     def names(self) -> list[str]:
         """What was chosen: warmers, a group, the critical ones, or those of what an operation dropped."""
@@ -170,8 +159,3 @@ class WarmersStart(CacheView):
         if "group" in asked:
             return [one.name for one in among if one.group == asked["group"]]
         return [one.name for one in among if one.critical and "critical" in asked]
-
-
-def visible(view: CacheView, operation: Operation) -> bool:
-    """Whether the user may see an operation."""
-    return operation.user_id == view.request.user.pk or view.allowed("view_audit")

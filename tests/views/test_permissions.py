@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 
 from cache_admin import keys
 from cache_admin.models import Operation
@@ -34,9 +36,10 @@ def address(name: str) -> str:
     return url(name, *(one_operation() if param == "pk" else SAMPLES[param] for param in params))
 
 
-def one_operation(summary: str = "s", user: User | None = None) -> object:
-    values = {"summary": summary, "user": user, "username": "x", "nonce": uuid4().hex}
-    return Operation.objects.create(kind="purge", alias="default", state="done", **values).pk
+def one_operation(summary: str = "s", user: User | None = None, kind: str = "purge", state: str = "done") -> object:
+    values = {"summary": summary, "user": user, "username": "x", "nonce": uuid4().hex, "lease_owner": "elsewhere"}
+    until = timezone.now() + timedelta(minutes=1)
+    return Operation.objects.create(kind=kind, alias="default", state=state, lease_until=until, **values).pk
 
 
 @pytest.mark.parametrize(("name", "view"), VIEWS)
@@ -94,3 +97,23 @@ def test_the_operations_of_others_need_the_audit_permission(sign_in: SignIn) -> 
     assert "mine" in listed
     assert "theirs" not in listed
     assert "theirs" not in mia.get(url("operations_export")).content.decode()
+
+
+@pytest.mark.parametrize(("kind", "permission"), [("census", "view_cache"), ("values", "view_values")])
+def test_a_scan_of_others_is_followed_by_whoever_might_have_started_it(
+    sign_in: SignIn, kind: str, permission: str
+) -> None:
+    max_ = sign_in("view_cache", permission, name="max")
+    pk = one_operation("theirs", max_.user, kind, "running")
+    able = sign_in("view_cache", permission, name="able")
+    assert "theirs" in able.post(url("operation_progress", pk), headers={"HX-Request": "true"}).content.decode()
+    unable = (
+        sign_in("view_cache", name="unable") if permission != "view_cache" else sign_in("view_audit", name="unable")
+    )
+    assert unable.post(url("operation_progress", pk), headers={"HX-Request": "true"}).status_code == 403
+
+
+def test_an_operation_of_a_kind_that_is_gone_needs_the_audit_permission(sign_in: SignIn) -> None:
+    pk = one_operation(kind="gone")
+    assert sign_in(*set(PERMISSIONS) - {"view_audit"}, name="others").get(url("operation", pk)).status_code == 403
+    assert sign_in(*PERMISSIONS, name="all").get(url("operation", pk)).status_code == 200
