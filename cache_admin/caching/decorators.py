@@ -9,6 +9,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.cache import DEFAULT_CACHE_ALIAS, caches
+from django.utils.translation import gettext as _
 
 from cache_admin.caching.arguments import Binder, KeyMaker, KeyOption, TagsOption, tag_maker
 from cache_admin.caching.calls import read_call
@@ -85,7 +86,14 @@ class _Cached(Generic[P]):
     def recompute(self, key: str, call: str) -> Any:
         """A fresh value for the arguments that the entry of a key holds as ``call``, stored nowhere (of a coroutine
         function: a coroutine). Raises ``LookupError`` in words where they are not there or no longer fit."""
-        return self.bind.call(self.func, read_call(call))
+        arguments = read_call(call)
+        try:
+            fits = self._make_key(arguments, (), {}) == key
+        except (TypeError, ValueError, LookupError, AttributeError):
+            fits = False
+        if not fits:
+            raise LookupError(_("The arguments that are stored with this value make another key, so they are not its."))
+        return self.bind.call(self.func, arguments)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self if instance is None else Bound(self, instance)

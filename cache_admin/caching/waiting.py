@@ -6,6 +6,7 @@ So a stampede of 200 callers in four processes asks four times per interval, not
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
@@ -48,7 +49,7 @@ def turn(name: Hashable) -> Iterator[Turn]:
     finally:
         if asks:
             with _lock:
-                del _turns[key]
+                _turns.pop(key, None)  # not there in a child
             event.set()
 
 
@@ -62,3 +63,13 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+def _after_fork() -> None:
+    """Those who ask for the others stay with the parent, and may hold the lock there."""
+    global _lock
+    _lock = threading.Lock()
+    _turns.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)

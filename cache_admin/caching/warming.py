@@ -115,7 +115,7 @@ class _Run:
     def _fill(self) -> None:
         found = self.warmer.pairs()
         if isinstance(found, int):
-            self.written = found
+            self.written = max(0, found)
             return
         cache = caches[self.warmer.alias]
         for batch in _batches(found):
@@ -236,12 +236,14 @@ class _Crew:
         threading.Thread(target=self._in_thread, args=(run,), name=f"warm-{warmer.name}", daemon=True).start()
 
     def _in_thread(self, run: _Run) -> None:
+        # Of one that ends its thread, as sys.exit does, no result would ever come.
+        result = run.result("failed", "It ended its thread.")
         try:
             result = run()
         finally:
             connections.close_all()
             caches.close_all()
-        self._ended.put(result)
+            self._ended.put(result)
 
     def _leave_behind(self) -> None:
         """Those over their limit, and on a stop those that did not heed it for a while."""

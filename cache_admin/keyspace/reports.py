@@ -7,6 +7,7 @@ version stored, only means that there is no stored report.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections import defaultdict
@@ -126,3 +127,13 @@ def _latest(alias: str, memory: _Memory) -> Report | None:
     except (DatabaseError, CensusReport.DoesNotExist, ValueError):
         logger.warning("The stored censuses of %s cannot be read", alias, exc_info=True)
         return None
+
+
+def _after_fork() -> None:
+    """A thread of the parent may hold the locks."""
+    global _memories_lock
+    _memories_lock = threading.Lock()
+    forget()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import os
 import threading
 import time
 from collections.abc import Awaitable
@@ -26,7 +27,11 @@ from cache_admin.values.tree import INFLATE_LIMIT
 logger = logging.getLogger(__name__)
 #: Seconds that a page waits for the function.
 LONGEST = 20.0
+#: Functions that one process lets run for pages at once, those among them that nobody waits for any more.
+MOST_AT_ONCE = 4
 _MOST_WORDS = 500
+_running: list[_Run] = []
+_lock = threading.Lock()
 
 
 class Failed(CacheAdminError):
@@ -66,7 +71,7 @@ def compare(alias: str, raw: bytes) -> Comparison:
         raise Unsupported(_("This key is gone: it expired, was evicted, or was deleted."))
     cached = unseal(stored, cache.storage)
     run = _Run(cache, found, cache.codec.user(raw) or "", cached.call)
-    run.start()
+    _begin(run)
     run.join(LONGEST)
     if run.is_alive():
         text = _("%(owner)s has not answered within %(seconds)g seconds. It goes on in the background, for nobody.")
@@ -82,15 +87,30 @@ def compare(alias: str, raw: bytes) -> Comparison:
     return Comparison(found, cached, compared, run.seconds)
 
 
+def _begin(run: _Run) -> None:
+    """Starts it, unless its value is being computed already, or many others are. Raises :class:`Failed`."""
+    with _lock:
+        _running[:] = [other for other in _running if other.is_alive()]
+        if any(other.place == run.place for other in _running):
+            raise Failed(_("This value is being computed already, by somebody who asked before. Try again later."))
+        if len(_running) >= MOST_AT_ONCE:
+            text = _("%(number)d values are being computed for comparison in this worker. Try again later.")
+            raise Failed(text % {"number": len(_running)})
+        run.start()
+        _running.append(run)
+
+
 class _Run(threading.Thread):
     """One call of an owner. A thread of its own can be left alone when it hangs, and has its own connections."""
 
     def __init__(self, cache: Adapter, found: Owner, key: str, call: str) -> None:
         super().__init__(name="cache-admin-recompute", daemon=True)
         self._cache, self._owner, self._key, self._call = cache, found, key, call
+        self.place = cache.alias, key
         self.data = b""
         self.seconds = 0.0
-        self.problem = ""
+        #: In words; stays where the function ends its thread, as ``sys.exit`` does.
+        self.problem = _("%(owner)s ended without a value.") % {"owner": found.name}
 
     def run(self) -> None:
         began = time.perf_counter()
@@ -101,6 +121,7 @@ class _Run(threading.Thread):
             value = evaluated(value)
             self.seconds = time.perf_counter() - began
             self.data = self._cache.encode(value)
+            self.problem = ""
         except Exception as error:
             self.problem = _in_words(self._owner, error)
             logger.warning("Recomputing a value of %s failed: %s", self._owner.name, type(error).__name__)
@@ -119,3 +140,13 @@ def _in_words(found: Owner, error: Exception) -> str:
     if Mask.current().shape(said):
         said = type(error).__name__
     return _("%(owner)s failed. %(error)s") % {"owner": found.name, "error": said}
+
+
+def _after_fork() -> None:
+    """The functions stay with the parent."""
+    global _lock
+    _lock = threading.Lock()
+    _running.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import functools
 import math
+import os
 import random
 import threading
 import time
@@ -16,7 +17,7 @@ import pytest
 from django.core.cache import caches
 from django.core.exceptions import SynchronousOnlyOperation
 
-from cache_admin.caching import SmartCache, cache_result
+from cache_admin.caching import SmartCache, cache_result, waiting
 from cache_admin.caching.envelope import Entry, opened, until
 from cache_admin.caching.locks import Lease
 from cache_admin.caching.waiting import LONGEST, SHORTEST, pause
@@ -396,3 +397,31 @@ def test_values_that_look_like_an_envelope_are_values(local: str) -> None:
 
     assert opened((Odd(), 1, 2, 3, 4, 5, 6)).as_of is None
     assert opened(("cache_admin:1", 1)).value == ("cache_admin:1", 1)
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_child_does_not_wait_for_a_thread_of_its_parent(local: str) -> None:
+    """A process forks while one of its threads waits for a value and asks for the others."""
+    smart, computing, done = SmartCache(local), threading.Event(), threading.Event()
+
+    def compute() -> int:
+        computing.set()
+        done.wait(10)
+        return 1
+
+    owner = in_thread(smart.get_or_set_with_lock, "k", compute, 60)
+    assert computing.wait(5)
+    waits = in_thread(smart.get_or_set_with_lock, "k", lambda: 2, 60)
+    while not waiting._turns:
+        time.sleep(0.001)
+    waiting._lock.acquire()
+    child = os.fork()
+    if not child:
+        in_thread(lambda: (time.sleep(0.3), caches[local].set("k", 3)))
+        began = time.monotonic()
+        value = smart.get_or_set_with_lock("k", lambda: 4, 60, lock_timeout=30)
+        os._exit(0 if value == 3 and time.monotonic() - began < 3 else 1)
+    waiting._lock.release()
+    done.set()
+    owner.join(), waits.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

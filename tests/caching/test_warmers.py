@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -109,6 +110,26 @@ def test_one_that_raises_is_counted_named_and_stops_nothing(make, caplog):
         ("good", "done", 1, ""),
     ]
     assert "no stock" in caplog.text
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit()])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_one_that_ends_its_thread_is_a_failure_at_once(make, error):
+    def leaves() -> None:
+        raise error
+
+    began = time.monotonic()
+    results = run(make(leaves, "leaves"), make(lambda: {"a": 1}, "good"))
+    assert [result.state for result in results] == ["failed", "done"]
+    assert time.monotonic() - began < 2
+    assert not caches["default"].get("cache_warm:leaves:lock")
+
+
+@pytest.mark.parametrize("returned", ["text", [1, 2], [("a",)], {1: 2}, [("k", object)], 3.5, True, -1])
+def test_what_is_no_pair_is_a_failure_in_words(make, returned):
+    [result] = run(make(lambda: returned, "odd"))
+    assert result.state == ("failed" if returned in ("text", [1, 2], [("a",)], 3.5) else "done")
+    assert bool(result.error) is (result.state == "failed")
 
 
 def test_one_that_hangs_is_left_behind_at_its_limit(make):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable
 from decimal import Decimal
@@ -59,6 +60,8 @@ def slow() -> int:
 
 @pytest.fixture(autouse=True)
 def calm(raw: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    for run in list(recompute._running):
+        run.join(5)
     CALLS.clear()
     monkeypatch.setitem(PRICES, "tea", Decimal("9.90"))
 
@@ -193,6 +196,63 @@ def test_a_function_that_hangs_is_left_alone(client: Client, monkeypatch: pytest
     monkeypatch.setitem(PRICES, "slow", 0.5)
     monkeypatch.setattr(recompute, "LONGEST", 0.05)
     assert "has not answered within" in text(compare(client, "compare:slow"))
+
+
+def test_it_is_computed_once_at_a_time_however_often_one_clicks(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow(), facts("tea")
+    monkeypatch.setitem(PRICES, "slow", 1)
+    monkeypatch.setattr(recompute, "LONGEST", 0.05)
+    assert "has not answered within" in text(compare(client, "compare:slow"))
+    assert "is being computed already" in text(compare(client, "compare:slow"))
+    monkeypatch.setattr(recompute, "LONGEST", 10)
+    assert compare(client, "compare:facts:tea").context["comparison"].difference.equal
+    monkeypatch.setattr(recompute, "MOST_AT_ONCE", 1)
+    assert "1 values are being computed" in text(compare(client, "compare:facts:tea"))
+    for run in list(recompute._running):
+        run.join(5)
+    assert "comparison" in compare(client, "compare:facts:tea").context
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_function_that_ends_its_thread_is_no_stale_value(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts("tea"), asyncio.run(later())
+
+    class Leaving(dict):
+        def __getitem__(self, name: str) -> object:
+            raise SystemExit(1)
+
+    class Cancelling(dict):
+        def __getitem__(self, name: str) -> object:
+            raise asyncio.CancelledError
+
+    for prices, key in ((Leaving(), "compare:facts:tea"), (Cancelling(), "compare:later")):
+        monkeypatch.setattr(sys.modules[__name__], "PRICES", prices)
+        page = text(compare(client, key))
+        assert "ended without a value" in page, key
+        assert "stale" not in page
+
+
+def test_arguments_of_another_key_are_not_called_with(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever can write to the cache must not choose what a function of the site is called with."""
+    facts("tea")
+    monkeypatch.setitem(PRICES, "coffee", Decimal(1))
+    stored = list(caches["default"].get("compare:facts:tea"))
+    for call in ('{"name":"coffee"}', '{"name":{"list":[1]}}', '{"other":"tea"}', '{"name":{"class":"auth.user"}}'):
+        caches["default"].set("compare:facts:tea", (*stored[:5], call, stored[6]))
+        assert "make another key" in text(compare(client, "compare:facts:tea")), call
+    assert CALLS == [("tea",)]
+
+
+def test_no_key_changes_whatever_comes_out(client: Client, raw: redis.Redis) -> None:
+    facts("tea"), packed(), asyncio.run(later())
+    before = {key: raw.dump(key) for key in raw.scan_iter()}
+    for price in (Decimal("9.90"), Decimal(2), None):
+        PRICES["tea"] = price  # type: ignore[assignment]
+        for key in ("compare:facts:tea", "compare:packed", "compare:later"):
+            assert compare(client, key).status_code == 200
+    assert {key: raw.dump(key) for key in raw.scan_iter()} == before
 
 
 @pytest.mark.parametrize(
