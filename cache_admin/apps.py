@@ -22,15 +22,18 @@ class CacheAdminConfig(AppConfig):
 
     def ready(self) -> None:
         from cache_admin import checks, conf
+        from cache_admin.caching import rules
         from cache_admin.caching.querysets import listen
         from cache_admin.caching.signals import computed
         from cache_admin.keyspace import daily
-        from cache_admin.monitoring import ticker
+        from cache_admin.monitoring import tallies, ticker
 
         django_checks.register(checks.check_all, "cache_admin")
         listen()
         autodiscover_modules("caching")
         computed.connect(ticker.computed, dispatch_uid="cache_admin.monitoring")
+        if conf.current().RECORDING:
+            tallies.watch("rules", rules.all_figures)
         jobs = [ticker.Job(daily.EVERY, daily.remember_one, due=time.monotonic() + daily.EVERY)]
         if conf.current().RELEASE:
             jobs.append(_watch_release())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from string import Formatter
 from typing import Any
 
@@ -194,3 +194,9 @@ def forget(rule: Rule) -> None:
     """Drops the figures of a rule that is no more."""
     with _lock:
         _figures.pop(rule, None)
+
+
+def all_figures() -> dict[str, dict[str, Any]]:
+    """What each rule that fired did in this process, by its name."""
+    with _lock:
+        return {rule.name: asdict(found) for rule, found in _figures.items()}

@@ -25,7 +25,7 @@ from django.db import close_old_connections, connections
 from django.db.backends.signals import connection_created
 
 from cache_admin import conf
-from cache_admin.monitoring import flushing, instrument, rollup, sampler
+from cache_admin.monitoring import flushing, instrument, rollup, sampler, tallies
 from cache_admin.monitoring.recorder import recorder
 from cache_admin.monitoring.samples import STEP
 
@@ -83,6 +83,7 @@ class Ticker:
         if self._thread is not None and not self.beats:
             self._beat = time.monotonic()
             _do(flushing.flush)
+            _do(tallies.write)
 
     def use_database(self, **kwargs: object) -> None:
         """Receiver: a connection was made."""
@@ -94,6 +95,7 @@ class Ticker:
             self.tick()
         if self._database_used:
             _do(flushing.flush)
+            _do(tallies.write)
             connections.close_all()
 
     def tick(self) -> None:
@@ -118,6 +120,7 @@ class Ticker:
             self._thread.join(flushing.PATIENCE)
         elif not self._forked:  # else the connection of this thread may be its parent's
             _do(lambda: flushing.flush(flushing.PATIENCE))
+            _do(tallies.write)
 
     def forked(self) -> None:
         """In a child: its parent's thread is not there, and what the parent counted is the parent's."""
@@ -150,6 +153,7 @@ def start(*jobs: Job) -> None:
         if _by_multiprocessing():
             recorder.forget(batch=1)
     ticker.jobs = [Job(flushing.EVERY, flushing.flush), Job(rollup.EVERY, rollup.run), *jobs]
+    ticker.jobs.append(Job(tallies.EVERY, tallies.write))
     if conf.current().SAMPLING:
         ticker.jobs.append(Job(STEP, sampler.sample_all))
     request_started.connect(ticker.ensure, dispatch_uid="cache_admin.ticker")
@@ -162,6 +166,7 @@ def start(*jobs: Job) -> None:
 def _forked() -> None:
     ticker.forked()
     flushing.forget(batch=1)
+    tallies.forked()
 
 
 def _by_multiprocessing() -> bool:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy
 
 from cache_admin.caching.invalidation import cache_invalidator
 from cache_admin.caching.rules import Figures, Rule, figures
+from cache_admin.monitoring import tallies
 from cache_admin.views.base import CacheView
 
 
@@ -26,17 +28,28 @@ class Row:
         return self.figures.seconds / self.figures.fired if self.figures.fired else None
 
 
-def rows(alias: str = "") -> list[Row]:
-    """All rules, or those that drop from one alias, by model."""
-    found = [_row(rule) for rule in cache_invalidator.rules() if not alias or rule.alias == alias]
-    return sorted(found, key=lambda row: (row.model, row.rule.name))
+def rows(alias: str = "") -> tuple[float | None, list[Row]]:
+    """Since when all processes of the site are counted, ``None`` where this one alone can be; and all rules, or those
+    that drop from one alias, by model."""
+    since, told = tallies.read("rules")
+    found = [
+        _row(rule, figures(rule) if since is None else _figures(told.get(rule.name, {})))
+        for rule in cache_invalidator.rules()
+        if not alias or rule.alias == alias
+    ]
+    return since, sorted(found, key=lambda row: (row.model, row.rule.name))
 
 
-def _row(rule: Rule) -> Row:
+def _figures(told: dict[str, Any]) -> Figures:
+    known = {field.name for field in fields(Figures)}
+    return Figures(**{name: value for name, value in told.items() if name in known})
+
+
+def _row(rule: Rule, found: Figures) -> Row:
     function = rule.callback
     name = getattr(function, "__qualname__", type(function).__qualname__)
     calls = f"{getattr(function, '__module__', '')}.{name}" if function else ""
-    return Row(rule, rule.model._meta.label, calls, figures(rule))
+    return Row(rule, rule.model._meta.label, calls, found)
 
 
 class Rules(CacheView):
@@ -47,4 +60,5 @@ class Rules(CacheView):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         alias = request.GET.get("alias", "")
-        return self.render({"rows": rows(alias), "chosen": alias, "now": time.time()})
+        since, found = rows(alias)
+        return self.render({"rows": found, "since": since, "chosen": alias, "now": time.time()})

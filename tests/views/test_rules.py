@@ -8,6 +8,9 @@ from django.core.cache import caches
 from django.test import Client
 
 from cache_admin.caching.invalidation import Changes, cache_invalidator
+from cache_admin.caching.rules import all_figures
+from cache_admin.models import Tally
+from cache_admin.monitoring import tallies
 from tests.shop_models.models import Product
 from tests.views.conftest import SignIn, text, url
 
@@ -56,7 +59,23 @@ def test_a_rule_that_fails_says_so(client: Client, rules: None) -> None:
     assert "Traceback" not in shown
 
 
-def test_figures_are_said_to_be_of_this_worker(client: Client, rules: None) -> None:
+@pytest.mark.django_db(transaction=True)
+def test_what_other_processes_did_is_in_the_figures(
+    client: Client, rules: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tallies, "_sources", {"rules": all_figures})
+    theirs = {"fired": 4, "dropped": 40, "seconds": 0.4, "failed": 1, "last_at": 9e9, "last_error": "KeyError: theirs"}
+    Tally.objects.create(name="rules", since=1.7e9, figures={"lists": theirs, "of a release before": theirs})
+    Product.objects.create(name="Tea")
+    shown = row(client, "lists")
+    assert '<td class="ca-num ca-minor">5</td>' in shown
+    assert "failed once: KeyError: theirs" in shown
+    page = text(client.get(url("rules")))
+    assert "of all processes of this site since 11/14/2023" in page
+    assert "of a release before" not in page
+
+
+def test_figures_are_said_to_be_of_this_worker_where_nothing_is_written_down(client: Client, rules: None) -> None:
     assert "this worker process alone" in text(client.get(url("rules")))
 
 
