@@ -16,7 +16,10 @@ from django.conf import settings
 from django.core import checks
 from django.utils.module_loading import import_string
 
-from cache_admin.conf import CHOICES, SETTING, Settings, problem
+from cache_admin.conf import ALIAS_LISTS, CHOICES, GLOB_LISTS, SETTING, Settings, problem
+from cache_admin.exceptions import InvalidPattern
+from cache_admin.keys import normalise_glob
+from cache_admin.keyspace.catalogue import FAMILIES
 
 PACKAGE = Path(__file__).parent
 
@@ -28,6 +31,8 @@ def check_all(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.C
     return [
         *check_settings(given),
         *check_aliases(given, settings.CACHES),
+        *check_families(given),
+        *check_globs(given),
         *check_runner(given, getattr(settings, "TASKS", {})),
         *check_install(installed, PACKAGE),
     ]
@@ -52,20 +57,52 @@ def check_settings(given: object) -> list[checks.CheckMessage]:
 
 
 def check_aliases(given: object, caches: Iterable[str]) -> list[checks.CheckMessage]:
-    """E003: every alias in ``CACHE_ADMIN["ALIASES"]`` is in ``CACHES``."""
-    aliases = given.get("ALIASES") if isinstance(given, Mapping) else None
-    if not isinstance(aliases, tuple | list):
-        return []
+    """E003: every alias that a setting names is in ``CACHES``."""
     known = list(caches)
     return [
         checks.Error(
-            f"{SETTING}['ALIASES'] names {alias!r}, which is not in CACHES.",
+            f"{SETTING}[{name!r}] names {alias!r}, which is not in CACHES.",
             hint=f"The aliases are: {', '.join(known)}.",
             id="cache_admin.E003",
         )
-        for alias in aliases
-        if isinstance(alias, str) and alias not in known
+        for name in ALIAS_LISTS
+        for alias in _texts(given, name)
+        if alias not in known
     ]
+
+
+def check_families(given: object) -> list[checks.CheckMessage]:
+    """E006: every family in ``CACHE_ADMIN["PROTECTED_FAMILIES"]`` is known; keys of another would not be protected."""
+    known = sorted({family.name for family in FAMILIES})
+    return [
+        checks.Error(
+            f"{SETTING}['PROTECTED_FAMILIES'] names {name!r}, which is no family of keys.",
+            hint=f"The families are: {', '.join(known)}. PROTECTED_PATTERNS protects any others.",
+            id="cache_admin.E006",
+        )
+        for name in _texts(given, "PROTECTED_FAMILIES")
+        if name not in known
+    ]
+
+
+def check_globs(given: object) -> list[checks.CheckMessage]:
+    """E007: globs in settings are good ones; another would match no key, or not those that are meant."""
+    messages: list[checks.CheckMessage] = []
+    for name in GLOB_LISTS:
+        for glob in _texts(given, name):
+            try:
+                normalise_glob(glob)
+            except InvalidPattern as error:
+                messages.append(
+                    checks.Error(f"{SETTING}[{name!r}] has {glob!r}, no good glob: {error}", id="cache_admin.E007")
+                )
+    return messages
+
+
+def _texts(given: object, name: str) -> list[str]:
+    """The strings that a setting lists; of one that E002 is about, none."""
+    listed = given.get(name) if isinstance(given, Mapping) else None
+    return [one for one in listed if isinstance(one, str)] if isinstance(listed, tuple | list) else []
 
 
 def check_runner(given: object, tasks: Mapping[str, Any]) -> list[checks.CheckMessage]:

@@ -38,6 +38,9 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 #: Those that may also be the dotted path of a function of the project's own.
 PATHS = frozenset({"RUNNER"})
+#: Those that list aliases, and those that list globs of user keys.
+ALIAS_LISTS = ("ALIASES", "RECORDED_ALIASES")
+GLOB_LISTS = ("PROTECTED_PATTERNS", "MASKED_KEYS", "RECORDING_IGNORES")
 
 
 @dataclass(frozen=True, slots=True)

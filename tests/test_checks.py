@@ -107,6 +107,32 @@ def test_an_alias_that_caches_lack_is_an_error() -> None:
     assert message.hint == "The aliases are: default, sessions."
 
 
+def test_an_alias_that_is_to_be_recorded_must_be_in_caches_too() -> None:
+    assert ids(checks.check_aliases({"RECORDED_ALIASES": ["pages"]}, ["default"])) == ["cache_admin.E003"]
+    assert checks.check_aliases({"RECORDED_ALIASES": None}, ["default"]) == []
+
+
+def test_a_family_that_is_none_is_an_error_for_it_would_protect_nothing() -> None:
+    (message,) = checks.check_families({"PROTECTED_FAMILIES": ["session", "sessions"]})
+    assert message.id == "cache_admin.E006"
+    assert "'sessions'" in message.msg
+    assert "session, " in str(message.hint)
+
+
+@pytest.mark.parametrize("name", conf.GLOB_LISTS)
+def test_a_glob_that_is_no_good_is_an_error(name: str) -> None:
+    found = checks.check_globs({name: ["billing:*", "", "billing:\\", "a" * 300]})
+    assert ids(found) == ["cache_admin.E007"] * 3
+    assert all(name in message.msg for message in found)
+    assert "lone backslash" in found[1].msg
+
+
+def test_what_has_the_wrong_type_is_told_once() -> None:
+    given = {"PROTECTED_FAMILIES": "sessions", "PROTECTED_PATTERNS": [3], "RECORDED_ALIASES": "pages"}
+    with override_settings(CACHE_ADMIN=given):
+        assert ids(checks.check_all(None)) == ["cache_admin.E002"] * 3
+
+
 @pytest.mark.parametrize("runner", ["thread", "inline", "os.getcwd", None, "celery"])
 def test_a_runner_that_needs_no_queue_or_names_a_function_passes(runner: object) -> None:
     assert checks.check_runner({"RUNNER": runner}, {}) == []
