@@ -1,4 +1,4 @@
-"""Names: user key <-> raw key <-> glob. Pure: no I/O, no settings.
+"""Names: user key <-> raw key <-> glob. Pure: no I/O.
 
 Three spellings of one name meet here. The *user key* (``str``) is what a project passes to ``cache.get``. The *raw
 key* (``bytes``) is what the server stores, as made by the alias's ``KEY_FUNCTION`` from prefix, version and user key.
@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
+
+from django.utils.translation import gettext as _
 
 from cache_admin.exceptions import InvalidPattern
 
@@ -49,23 +51,24 @@ def normalise_glob(glob: str) -> str:
     """Checks a glob typed by a person and collapses runs of ``*``.
 
     Raises :class:`InvalidPattern` for one that is empty, longer than ``MAX_GLOB_BYTES`` bytes, has more than
-    ``MAX_WILDCARDS`` stars
-    after collapsing (matching time grows with each on the server), or ends in a lone backslash.
+    ``MAX_WILDCARDS`` stars after collapsing (matching time grows with each on the server), or ends in a lone backslash.
     """
     if not glob:
-        raise InvalidPattern("The pattern is empty. Type a key or a pattern such as product:*.")
+        raise InvalidPattern(_("The pattern is empty. Type a key or a pattern such as product:*."))
     try:
         size = len(glob.encode())
     except UnicodeEncodeError:
-        raise InvalidPattern("The pattern holds characters that no key can have.") from None
+        raise InvalidPattern(_("The pattern holds characters that no key can have.")) from None
     if size > MAX_GLOB_BYTES:
-        raise InvalidPattern(f"The pattern has {size} bytes; {MAX_GLOB_BYTES} is the most.")
+        text = _("The pattern has %(size)d bytes; %(most)d is the most.")
+        raise InvalidPattern(text % {"size": size, "most": MAX_GLOB_BYTES})
     tokens = re.findall(r"\\.|\\$|.", glob, re.DOTALL)
     if tokens[-1] == "\\":
-        raise InvalidPattern("The pattern ends in a lone backslash. Write \\\\ to match a backslash.")
+        raise InvalidPattern(_("The pattern ends in a lone backslash. Write \\\\ to match a backslash."))
     kept = [token for i, token in enumerate(tokens) if not (token == "*" and i and tokens[i - 1] == "*")]
-    if kept.count("*") > MAX_WILDCARDS:
-        raise InvalidPattern(f"The pattern has too many wildcards ({kept.count('*')}); {MAX_WILDCARDS} is the most.")
+    if (stars := kept.count("*")) > MAX_WILDCARDS:
+        text = _("The pattern has too many wildcards (%(number)d); %(most)d is the most.")
+        raise InvalidPattern(text % {"number": stars, "most": MAX_WILDCARDS})
     return "".join(kept)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from django.utils.translation import gettext as _
+
 from cache_admin import patterns
 from cache_admin.adapters.base import Adapter
 from cache_admin.exceptions import Unsupported
@@ -41,7 +43,7 @@ def present(cache: Adapter, globs: Iterable[str], *, after: float = 0.0) -> Esti
     if not wide:
         return met
     if not cache.can_list:
-        raise Unsupported("This kind of cache cannot list its keys.")
+        raise Unsupported(_("This kind of cache cannot list its keys."))
     return _sum(met, in_report(reports.current(cache.alias, after=after), wide, cache.codec))
 
 

@@ -67,8 +67,7 @@ class Outline:
             if depth + 1 >= MAX_DEPTH or not room or self.budget.late:
                 self.cut = True
                 self.budget.nodes -= 1
-                text = ngettext("%d more, not shown", "%d more, not shown", len(rows) - i) % (len(rows) - i)
-                yield Node("cut", "", text)
+                yield self.rest(len(rows) - i)
                 return
             later = 2 * min(len(rows) - i - 1, RESERVED)
             self._reserved += later
@@ -119,6 +118,11 @@ class Outline:
         self.budget.nodes -= 1
         self.masked += 1
         return Node("masked", label, dots(_length(item)))
+
+    @staticmethod
+    def rest(count: int) -> Node:
+        """What stands for the entries that are left out."""
+        return Node("cut", "", ngettext("%d more, not shown", "%d more, not shown", count) % count)
 
     @staticmethod
     def entries(count: int) -> str:

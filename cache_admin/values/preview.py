@@ -103,7 +103,7 @@ def _collection(
     for i, entry in enumerate(value.entries):
         if budget.nodes <= len(entry) or budget.spent:
             outline.cut = True
-            children.append(Node("cut", "", _("%d more, not shown") % (len(value.entries) - i)))
+            children.append(outline.rest(len(value.entries) - i))
             break
         label = outline.label(visible(entry[0])) if entry and value.type in {"hash", "stream"} else ""
         match value.type, entry:
