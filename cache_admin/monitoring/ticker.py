@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from django.conf import settings
 from django.core import mail
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, connections
@@ -33,6 +34,9 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two looks at what is due.
 BEAT = 1.0
+#: What pytest tells in the environment while it runs.
+_PYTEST = {"PYTEST_VERSION", "PYTEST_CURRENT_TEST"}
+_tested = False
 
 
 @dataclass(slots=True)
@@ -86,8 +90,8 @@ class Ticker:
             _do(tallies.write)
 
     def use_database(self, **kwargs: object) -> None:
-        """Receiver: a connection was made."""
-        self._database_used = True
+        """Receiver: a connection was made. Tests make theirs while it shows that they are some."""
+        self._database_used = not under_test()
 
     def _run(self) -> None:
         while not self._stop.wait(BEAT):
@@ -138,8 +142,19 @@ def _do(run: Callable[[], object]) -> None:
 
 
 def under_test() -> bool:
-    """Whether a test runner is at work."""
-    return hasattr(mail, "outbox") or not sys.modules.keys().isdisjoint({"pytest", "django.test.runner"})
+    """Whether a test runner is, or was, at work in this process: at its end too nothing of tests may be written."""
+    global _tested
+    if not _tested and _runs_tests():
+        logger.info("A test runner is at work: what the caches are asked is not written down.")
+        _tested = True
+    return _tested
+
+
+def _runs_tests() -> bool:
+    """That pytest is imported, or mail goes to an outbox, says nothing: some libraries and sites do it for good."""
+    if "pytest" in sys.modules and not _PYTEST.isdisjoint(os.environ):  # which processes started by tests have as well
+        return True
+    return hasattr(mail, "outbox") and "testserver" in settings.ALLOWED_HOSTS
 
 
 ticker = Ticker()

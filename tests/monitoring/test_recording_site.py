@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -35,11 +36,18 @@ def written(site_database: Path) -> tuple[int, int]:
     return sum(row[0] for row in counts if row), sum(row[1] for row in counts if len(row) > 1)
 
 
-def children(how: str, database: Path, url: str) -> subprocess.CompletedProcess[str]:
-    """A process of ``recording_children`` that has ended."""
-    command = [sys.executable, "-m", "tests.monitoring.recording_children", str(database), url, how]
+def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """A process that knows of no test and has ended. ``program`` is Python code, or a module of this package."""
+    given = ["-m", f"{__package__}.{program}"] if program.isidentifier() else ["-c", program]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "DJANGO"))}
     return subprocess.run(
-        command, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=120, check=False
+        [sys.executable, *given, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env=environment,
+        timeout=120,
+        check=False,
     )
 
 
@@ -111,7 +119,7 @@ def test_requests_do_not_wait_for_a_locked_database(start_site: StartSite, site_
 def test_processes_of_multiprocessing_write_at_their_end(
     how: str, site_database: Path, server: Server, raw: redis.Redis
 ) -> None:
-    ended = children(how, site_database, server.url)
+    ended = run("recording_children", site_database, server.url, how)
     assert ended.stdout == "done\n", ended.stderr
     assert ended.stderr == ""
     assert written(site_database) == (2, 4)
@@ -120,7 +128,32 @@ def test_processes_of_multiprocessing_write_at_their_end(
 def test_a_forked_process_that_asks_little_writes_by_itself(
     site_database: Path, server: Server, raw: redis.Redis
 ) -> None:
-    ended = children("fork()", site_database, server.url)
+    ended = run("recording_children", site_database, server.url, "fork()")
     assert ended.stdout.endswith("done\n"), ended.stderr
     assert ended.stderr == ""
     assert written(site_database) == (1, 2)
+
+
+def test_a_process_that_merely_imports_test_tools_writes(site_database: Path, server: Server, raw: redis.Redis) -> None:
+    program = """
+import sys, pytest, django.test.runner
+from tests.monitoring import recording_children as children
+
+def configure(*where, configure=children.configure):
+    configure(*where)
+    from django.core.mail import get_connection
+    get_connection("django.core.mail.backends.locmem.EmailBackend")
+
+children.configure = configure
+children.main(*sys.argv[1:])
+"""
+    ended = run(program, site_database, server.url, "fork")
+    assert (ended.stdout, ended.stderr) == ("done\n", "")
+    assert written(site_database) == (2, 4)
+
+
+@pytest.mark.parametrize("runner", ["pytest", "django"])
+def test_tests_of_a_project_write_nothing(runner: str, site_database: Path, server: Server, raw: redis.Redis) -> None:
+    ended = run("recording_tested", site_database, server.url, runner)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert written(site_database) == (0, 0)
