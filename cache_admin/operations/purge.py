@@ -13,8 +13,8 @@ from django.utils.translation import ngettext
 from cache_admin import conf
 from cache_admin.adapters import adapter, aliases
 from cache_admin.adapters.base import Adapter, Removed
-from cache_admin.exceptions import InvalidPattern
-from cache_admin.keys import KeyCodec, show
+from cache_admin.exceptions import CacheAdminError, InvalidPattern
+from cache_admin.keys import show
 from cache_admin.operations import words
 from cache_admin.operations.base import APP, PatternShare, Plan
 from cache_admin.operations.looking import Look, look
@@ -212,6 +212,14 @@ def _warnings(cache: Adapter, meant: Meant, selection: Selection, found: Look, s
     return warnings
 
 
+def _head(alias: str) -> bytes:
+    """What an alias puts in front of its keys; nothing is known of one that cannot be loaded."""
+    try:
+        return adapter(alias).codec.head
+    except CacheAdminError:
+        return b""
+
+
 def _nothing(cache: Adapter, selection: Selection) -> str:
     """Why nothing matches, if that can be guessed: a prefix typed along, or the keys of another alias."""
     head = show(cache.codec.head)
@@ -221,7 +229,7 @@ def _nothing(cache: Adapter, selection: Selection) -> str:
         if head and typed.startswith(head):
             return text + " " + _("Leave it out.")
         for other in aliases():
-            foreign = show(KeyCodec.of(adapter(other).cache).head)
+            foreign = show(_head(other))
             if other != cache.alias and foreign and typed.startswith(foreign):
                 return text + " " + _("Keys that begin with %(head)s belong to the alias %(alias)s.") % {
                     "head": foreign, "alias": other,

@@ -88,7 +88,7 @@ class Mask:
 
     def key(self, key: str) -> bool:
         """Whether all of the value under this user key is masked."""
-        raw = key.encode("utf-8", "surrogatepass")
+        raw = key.encode("utf-8", "surrogateescape")
         return not self.reveal and any(compile_glob(glob.encode())(raw) for glob in self.keys)
 
     def field(self, name: object) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin import site as default_site
 from django.core.exceptions import PermissionDenied
-from django.db import OperationalError, ProgrammingError
+from django.db import InterfaceError, OperationalError, ProgrammingError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
@@ -69,7 +70,7 @@ class CacheView(View):
         except BrokenAlias as error:
             hint = _("Check this alias in settings.CACHES. The other caches are not concerned.")
             return self.trouble(str(error), hint, title=kwargs["alias"])
-        except (OperationalError, ProgrammingError) as error:
+        except (InterfaceError, OperationalError, ProgrammingError) as error:
             log.warning("The database failed under %s.", request.path, exc_info=True)
             return self.trouble(*_about_database(error), status=503)
 
@@ -134,7 +135,7 @@ class CacheView(View):
     def tabs(self, alias: str) -> list[tuple[str, object, str]]:
         """(slug, label, URL) of the pages of one alias that exist and are permitted."""
         return [
-            (slug, label, self.url(slug, alias) if scoped else f"{self.url(slug)}?alias={alias}")
+            (slug, label, self.url(slug, alias) if scoped else f"{self.url(slug)}?{urlencode({'alias': alias})}")
             for slug, label, codename, scoped in TABS
             if self.allowed(codename) and (slug not in WHEN or WHEN[slug]())
         ]

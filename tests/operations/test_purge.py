@@ -176,6 +176,14 @@ def test_a_pattern_that_matches_nothing_gets_a_hint(shop: redis.Redis, operator:
     assert runner.start(found, operator).done_keys == 0
 
 
+def test_an_alias_that_cannot_be_loaded_keeps_no_hint_of_another_back(
+    shop: redis.Redis, operator: User, settings
+) -> None:
+    settings.CACHES = {"broken": {"BACKEND": "no.such.Cache"}, **settings.CACHES}
+    found = plan("default", [Target.glob("long:1:other:*")], operator)
+    assert any("belong to the alias json" in warning for warning in found.warnings)
+
+
 def test_without_the_permission_there_is_no_plan(raw: redis.Redis) -> None:
     with pytest.raises(PermissionDenied):
         plan("default", [Target.glob("*")], User.objects.create_user("nobody", is_staff=True))

@@ -142,6 +142,11 @@ def test_masked_keys_show_their_fixed_part(settings):
     assert key_text(codec.raw("vault:abc"), codec) == "shop:1:vault:••••••••"
 
 
+def test_bytes_that_are_no_text_are_one_byte_each_to_a_masked_glob(settings):
+    settings.CACHE_ADMIN = {"MASKED_KEYS": ["vault:?"]}
+    assert Mask.current().key(b"vault:\xff".decode("utf-8", "surrogateescape"))
+
+
 def test_rules_come_from_the_settings_in_force(settings):
     settings.CACHE_ADMIN = {"MASKED_KEYS": ["a:*"]}
     assert Mask.current().key("a:1")

@@ -81,7 +81,9 @@ def test_an_alias_that_cannot_be_loaded_takes_nothing_else_down(
     assert "sw0rdfish" not in text(page)
 
 
-@pytest.mark.parametrize("alias", ["a/b", "a%2Fb", "..", ".", "%", "ü ber", "a?b#c", "<b>", "find", "operations"])
+@pytest.mark.parametrize(
+    "alias", ["a/b", "a%2Fb", "..", ".", "%", "ü ber", "a?b#c", "a&b=c", "<b>", "find", "operations"]
+)
 def test_any_name_of_an_alias_has_its_pages(client: Client, raw: redis.Redis, settings: Any, alias: str):
     settings.CACHES = {**settings.CACHES, alias: {**settings.CACHES["core"], "KEY_PREFIX": "odd"}}
     caches[alias].set("k", 1)
@@ -89,6 +91,8 @@ def test_any_name_of_an_alias_has_its_pages(client: Client, raw: redis.Redis, se
     for name in ("dashboard", "keys", "patterns", "invalidate"):
         page = client.get(url(name, alias))
         assert page.context["adapter"].alias == alias
+        for _slug, _label, address in page.context["tabs"]:
+            assert client.get(address).wsgi_request.GET.get("alias", alias) == alias
     assert "Operation" in text(client.post(url("census_start", alias), follow=True))
     assert Operation.objects.get().alias == alias
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -10,8 +11,9 @@ import redis
 from django.test import Client
 from django.utils import timezone
 
-from cache_admin.models import Operation
+from cache_admin.models import Deploy, Operation
 from cache_admin.panels import base as cards
+from cache_admin.views import listing
 
 from .conftest import key_url, text, url
 
@@ -40,3 +42,26 @@ def test_every_page_and_change_works(client: Client, raw: redis.Redis, settings:
     assert {page.status_code for page in pages} == {200}
     assert "This card failed" not in "".join(map(text, pages))
     assert len(client.get(url("operations"), {"date": today}).context["rows"]) == 3
+
+
+def test_what_programs_read_has_no_grouped_digits(
+    client: Client, raw: redis.Redis, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "PER_PAGE", 1)
+    settings.USE_THOUSAND_SEPARATOR = True
+    settings.CACHE_ADMIN = {"REFRESH_SECONDS": 3600}
+    settings.CACHES = {**settings.CACHES, "default": {**settings.CACHES["default"], "VERSION": 20_260_102}}
+    raw.mset({f"shop:20260101:product:{number}": "x" for number in range(200)})
+    Deploy.objects.bulk_create([Deploy(pk=1_234, label="one", at=1.0), Deploy(pk=1_235, label="two", at=2.0)])
+    seen = [
+        client.get(url("deploys"), {"deploy": "1234"}),
+        client.get(url("deploys"), {"deploy": "1234", "q": "none"}, headers={"HX-Request": "true"}),
+        client.get(url("leftovers", "default")),
+        client.get(key_url(b"shop:20260102:a")),
+    ]
+    Operation.objects.bulk_create([Operation(kind="purge", alias="default", nonce=str(i)) for i in range(1_001)])
+    seen.append(client.get(url("operations"), {"page": "1000"}))
+    pages = "".join(map(text, seen))
+    read = re.findall(r'(?:data-refresh|href|id|value)="([^"]*)"|"VERSION": ([^}]*)', pages)
+    assert [part for part in map("".join, read) if re.search(r"\d,\d{3}", part)] == []
+    assert {"?deploy=1235", "?&amp;page=1001", "3600", "20260101"} <= {"".join(part) for part in read}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import InterfaceError, connection
 from django.test import Client
 
 from cache_admin.adapters.redis import RedisAdapter
@@ -75,6 +76,18 @@ class TestMissingTables:
     @pytest.mark.parametrize("name", ["dashboard", "keys", "invalidate"])
     def test_what_needs_no_table_still_works(self, client: Client, name: str) -> None:
         assert client.get(url(name, "default")).status_code == 200
+
+
+def test_a_connection_that_the_database_closed_is_told_in_words(client: Client) -> None:
+    def closed(execute: Any, sql: str, *args: Any) -> Any:
+        if "cache_admin_operation" in sql:
+            raise InterfaceError("connection already closed")
+        return execute(sql, *args)
+
+    with connection.execute_wrapper(closed):
+        response = client.get(url("operations"))
+    assert response.status_code == 503
+    assert "The database does not answer" in text(response)
 
 
 @pytest.mark.django_db(transaction=True)
