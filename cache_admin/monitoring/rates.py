@@ -17,7 +17,6 @@ from cache_admin import conf
 from cache_admin.models import Usage
 from cache_admin.monitoring import rollup
 from cache_admin.monitoring.database import REFUSALS, looking, refused
-from cache_admin.monitoring.rollup import Numbers
 from cache_admin.monitoring.spans import Span
 from cache_admin.monitoring.usage import OTHER, Counts, decoded, sum_rows, total
 from cache_admin.patterns import WORD, split, within
@@ -26,6 +25,7 @@ from cache_admin.patterns import WORD, split, within
 STEPS: dict[str, int] = {"15m": 60, "1h": 60, "6h": 600, "24h": 600, "7d": 3_600, "30d": 21_600}
 
 Row = Sequence[int]
+Numbers = dict[str, Row]
 Points = tuple[Row | None, ...]
 
 
@@ -205,13 +205,15 @@ def _points(alias: str, first: int, last: int, step: int) -> list[Numbers]:
     since = covered = first
     current = step
     found = rows.filter(wanted).order_by("-level", "at").values_list("level", "at", "counts")
-    for level, at, counts in found:
+    for level, at, counts in found.iterator():
         if level != current:
             since, current = covered, level
         if at < since:
             continue
         covered = max(covered, at + level)
-        points[(at - first) // step].append(counts)
+        # Read one by one into tuples, which the collector of garbage forgets: it would look at so many lists again and
+        # again, and at all that the process has with them.
+        points[(at - first) // step].append({pattern: tuple(numbers) for pattern, numbers in counts.items()})
     return [_merged(point) for point in points]
 
 

@@ -11,8 +11,7 @@ from typing import Any
 from django import template
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
-from django.utils import timezone
-from django.utils.formats import number_format
+from django.utils import formats, timezone
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
@@ -24,6 +23,17 @@ from cache_admin.views.naming import Name, name_of
 
 register = template.Library()
 Figure = float | Estimate | None
+
+
+def numeral(value: float, places: int = 0) -> str:
+    """With the separators of the active language; in groups of thousands where it is a whole number."""
+    return _numeral(value, places, get_language())
+
+
+@lru_cache(maxsize=4_096)
+def _numeral(value: float, places: int, language: str | None) -> str:
+    """A page has hundreds of figures, and most of them a few seconds later again."""
+    return str(formats.number_format(value, decimal_pos=places, force_grouping=not places))
 
 
 def _value(figure: Figure) -> float | None:
@@ -68,8 +78,8 @@ def count(figure: Figure) -> str:
 
 def _with_unit(value: float, unit: str) -> str:
     if not unit:
-        return number_format(round(value), force_grouping=True)
-    return f"{number_format(round(value, 1), decimal_pos=1)}\u00a0{unit}"
+        return numeral(round(value))
+    return f"{numeral(round(value, 1), 1)}\u00a0{unit}"
 
 
 @register.filter
@@ -80,7 +90,7 @@ def rate(figure: Figure) -> str:
         return "—"
     if 0 < value < 0.05:
         return _("under 0.1/s")
-    text = number_format(value, decimal_pos=1) if 0 < value < 9.95 else count(value)
+    text = numeral(value, 1) if 0 < value < 9.95 else count(value)
     return _("%(number)s/s") % {"number": text}
 
 
@@ -96,9 +106,9 @@ def exactly(figure: Figure) -> str:
     value = _value(figure)
     if value is None:
         return ""
-    text = number_format(round(value), force_grouping=True)
+    text = numeral(round(value))
     if isinstance(figure, Estimate) and not figure.exact:
-        low, high = (number_format(round(edge), force_grouping=True) for edge in (figure.low, figure.high))
+        low, high = (numeral(round(edge)) for edge in (figure.low, figure.high))
         return _("%(value)s (95%% interval: %(low)s to %(high)s)") % {"value": text, "low": low, "high": high}
     return text
 
@@ -114,7 +124,7 @@ def percent(share: Figure) -> str:
         return _("under 0.1\u00a0%")
     if 99.95 <= shown < 100:
         return _("over 99.9\u00a0%")
-    return f"{number_format(round(shown, 1), decimal_pos=0 if shown in (0, 100) else 1)}\u00a0%"
+    return f"{numeral(round(shown, 1), 0 if shown in (0, 100) else 1)}\u00a0%"
 
 
 @register.filter
@@ -133,7 +143,7 @@ def seconds(value: float | None) -> str:
     if value is None:
         return "—"
     if value < 10:
-        return f"{number_format(round(value, 1), decimal_pos=0 if value == int(value) else 1)}\u00a0s"
+        return f"{numeral(round(value, 1), 0 if value == int(value) else 1)}\u00a0s"
     parts = []
     rest = int(value)
     for unit, length in ((_("d"), 86_400), (_("h"), 3_600), (_("min"), 60), (_("s"), 1)):
@@ -150,7 +160,7 @@ def duration(value: float) -> str:
     """How long a call took: "0.4 ms", "23 ms", "1.2 s", and longer ones as :func:`seconds`."""
     if value >= 1:
         return seconds(value)
-    return f"{number_format(round(value * 1000, 1), decimal_pos=1 if value < 0.01 else 0)}\u00a0ms"
+    return f"{numeral(round(value * 1000, 1), 1 if value < 0.01 else 0)}\u00a0ms"
 
 
 @register.filter
@@ -215,10 +225,10 @@ def pattern_parts(display: str) -> list[tuple[str, bool]]:
 
 
 @register.filter
-def keys_in_words(number: Figure) -> str:
+def keys_in_words(figure: Figure) -> str:
     """ "1 key", "41,233 keys" """
-    value = round(_value(number) or 0)
-    return ngettext("%(number)s key", "%(number)s keys", value) % {"number": number_format(value, force_grouping=True)}
+    value = round(_value(figure) or 0)
+    return ngettext("%(number)s key", "%(number)s keys", value) % {"number": numeral(value)}
 
 
 @register.simple_tag(takes_context=True)
