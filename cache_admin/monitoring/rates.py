@@ -23,6 +23,8 @@ from cache_admin.patterns import WORD, split, within
 
 #: Seconds of a point, by the span: each a level of ``rollup.LEVELS``.
 STEPS: dict[str, int] = {"15m": 60, "1h": 60, "6h": 600, "24h": 600, "7d": 3_600, "30d": 21_600}
+#: Points of half a trend that began within the span.
+LEAST_HALF = 3
 
 Row = Sequence[int]
 Numbers = dict[str, Row]
@@ -63,9 +65,13 @@ class PatternUsage:
 
     @property
     def halves(self) -> tuple[Stretch, Stretch]:
-        """The earlier and the later half of the span."""
-        middle = len(self.points) // 2
+        """The earlier and the later half of the span, from the first look-up on: what began lately would else have a
+        trend only after half of the span. Both are of ``LEAST_HALF`` points at least, or of halves of the whole span.
+        """
         hits, lookups = self._columns()
+        first = next((i for i, asked in enumerate(lookups) if asked), 0)
+        length = len(self.points) - first
+        middle = first + length // 2 if length >= 2 * LEAST_HALF else len(self.points) // 2
         return (
             Stretch(sum(hits[:middle]), sum(lookups[:middle])),
             Stretch(sum(hits[middle:]), sum(lookups[middle:])),
@@ -78,8 +84,8 @@ class PatternUsage:
 
     @property
     def trend(self) -> float | None:
-        """Hit rate of the later half of the span less that of the earlier one, -1 to 1; ``None`` where either had no
-        look-ups."""
+        """Hit rate of the later half less that of the earlier one, see :attr:`halves`, -1 to 1; ``None`` where either
+        had no look-ups."""
         before, after = (half.hit_rate for half in self.halves)
         return None if before is None or after is None else after - before
 

@@ -229,6 +229,17 @@ def test_hit_rate_and_trend_of_a_pattern() -> None:
     assert [rate for rate in pattern.hit_rates if rate is not None] == [0.9, 0.3]
 
 
+@pytest.mark.parametrize(("minutes", "trend"), [(20, -0.6), (6, -0.6), (4, None)])
+@pytest.mark.django_db
+def test_what_is_asked_only_lately_has_the_trend_of_that_time(minutes: int, trend: float | None) -> None:
+    def row(at: float, hits: int, misses: int) -> Usage:
+        return Usage(level=60, alias="default", at=int(at // 60) * 60, counts=dump({A: Counts(hits, misses)}))
+
+    Usage.objects.bulk_create([row(NOW - 60 * minutes, 90, 10), row(NOW - 60, 30, 70)])
+    (pattern,) = rates.usage("default", span_of("1h"), now=NOW).patterns
+    assert pattern.trend == (None if trend is None else pytest.approx(trend))
+
+
 @pytest.mark.django_db
 def test_what_one_process_tells_apart_joins_what_another_folds() -> None:
     wide = b"user:" + WORD + b":profile"
