@@ -23,6 +23,7 @@ KINDS = {
     "values": gettext_lazy("Look at values"),
     "purge": gettext_lazy("Deletion"),
     "expire": gettext_lazy("Expiry over time"),
+    "warm": gettext_lazy("Run of warmers"),
     "edit": gettext_lazy("Change of one key"),
     "refused": gettext_lazy("Refused"),
 }

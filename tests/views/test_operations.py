@@ -11,6 +11,8 @@ from django.test import Client
 from django.utils import timezone
 
 from cache_admin.models import Operation
+from cache_admin.operations.base import kinds
+from cache_admin.views.operations import KINDS
 from tests.views.conftest import SignIn, text, url
 
 State = Operation.State
@@ -28,6 +30,12 @@ def interrupted(**values: object) -> Operation:
 
 def summaries(client: Client, **query: str) -> list[str]:
     return [row.summary for row in client.get(url("operations"), query).context["rows"]]
+
+
+def test_every_kind_has_a_word(client: Client) -> None:
+    assert {kind.name for kind in kinds} <= set(KINDS)
+    one(kind="warm")
+    assert '<option value="warm">Run of warmers</option>' in text(client.get(url("operations")))
 
 
 def test_who_flushed_what_yesterday_is_one_click(client: Client) -> None:
