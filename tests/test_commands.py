@@ -139,10 +139,12 @@ def test_nothing_matched_is_no_error(shop: redis.Redis) -> None:
         (("cache_purge", "a*", "--alias", "dummy", "--yes"), terminal.FAILED),
         (("cache_report", "--alias", "nowhere"), terminal.USAGE),
         (("cache_report", "--alias", "locmem"), terminal.FAILED),
+        (("cache_report", "--alias", "locmem", "--full"), terminal.FAILED),
     ],
 )
 def test_trouble_has_an_exit_code(raw: redis.Redis, arguments: tuple[str, ...], expected: int) -> None:
     assert code(*arguments) == expected
+    assert not Operation.objects.exists()
 
 
 def test_it_asks_on_a_terminal(shop: redis.Redis, monkeypatch) -> None:

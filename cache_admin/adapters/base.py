@@ -205,12 +205,12 @@ class Adapter:
 
     def count(self) -> int:
         """Keys in the database, of all owners."""
-        raise self._unsupported(_("count keys"))
+        raise self._unlisted()
 
     def scan(self, cursor: int = 0, glob: bytes = b"", count: int = SCAN_COUNT, run_id: str = "") -> ScanPage:
         """One page of raw keys. ``run_id`` of the page before: if the server process changed, the listing starts
         again at 0."""
-        raise self._unsupported(_("list keys"))
+        raise self._unlisted()
 
     def walk(
         self,
@@ -225,7 +225,7 @@ class Adapter:
 
         Starts at 0 when ``run_id`` is not the server's. Use it in ``closing``: it may own a connection.
         """
-        raise self._unsupported(_("list keys"))
+        raise self._unlisted()
 
     def spent(self) -> float | None:
         """Seconds the server itself worked on commands such as ours since its counters began, whoever sent them.
@@ -265,6 +265,14 @@ class Adapter:
         Returns how many keys were changed.
         """
         raise self._unsupported(_("change the expiry of keys"))
+
+    def must_list(self) -> None:
+        """Raises :class:`Unsupported` where :attr:`can_list` is False; for what would only fail later."""
+        if not self.can_list:
+            raise self._unlisted()
+
+    def _unlisted(self) -> Unsupported:
+        return self._unsupported(_("list its keys: only one key at a time can be looked up and deleted"))
 
     def _unsupported(self, what: str) -> Unsupported:
         return Unsupported(

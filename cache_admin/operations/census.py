@@ -58,7 +58,11 @@ class CensusKind(Kind):
 
 
 def plan(alias: str, *, fast: bool = False) -> Plan:
-    """A complete scan of ``alias``, for ``runner.start``. ``fast``: without pauses for the server."""
+    """A complete scan of ``alias``, for ``runner.start``. ``fast``: without pauses for the server.
+
+    Raises :class:`~cache_admin.exceptions.Unsupported` where keys cannot be listed.
+    """
+    adapter(alias).must_list()
     params: dict[str, Any] = {"fast": fast}
     return Plan(
         kind=CensusKind.name, alias=alias, params=params, sentence=_("Scan every key of %(alias)s.") % {"alias": alias}

@@ -24,7 +24,7 @@ from cache_admin.adapters import adapter, aliases
 from cache_admin.adapters.base import Adapter
 from cache_admin.exceptions import CacheAdminError, UnknownAlias
 from cache_admin.models import Cache
-from cache_admin.views.tabs import TABS, WHEN
+from cache_admin.views.tabs import LISTED, TABS, WHEN
 
 log = logging.getLogger(__name__)
 
@@ -133,11 +133,12 @@ class CacheView(View):
         }
 
     def tabs(self, alias: str) -> list[tuple[str, object, str]]:
-        """(slug, label, URL) of the pages of one alias that exist and are permitted."""
+        """(slug, label, URL) of the pages of one alias that its kind of cache has and that are permitted."""
+        listed = self.adapter is not None and self.adapter.can_list
         return [
             (slug, label, self.url(slug, alias) if scoped else f"{self.url(slug)}?{urlencode({'alias': alias})}")
             for slug, label, codename, scoped in TABS
-            if self.allowed(codename) and (slug not in WHEN or WHEN[slug]())
+            if self.allowed(codename) and (slug not in WHEN or WHEN[slug]()) and (listed or slug not in LISTED)
         ]
 
     def render(self, context: dict[str, Any] | None = None, *, status: int = 200, template: str = "") -> HttpResponse:

@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 
 from cache_admin import conf
-from cache_admin.exceptions import CacheAdminError
+from cache_admin.exceptions import CacheAdminError, Unsupported
 from cache_admin.keyspace import reports
 from cache_admin.keyspace.census import sample
 from cache_admin.keyspace.report import Report
@@ -58,4 +58,8 @@ class CensusStart(StartView):
     """Starts a scan of everything, or leads to the one that runs. For htmx the answer is the progress, in place."""
 
     def post(self, request: HttpRequest, alias: str) -> HttpResponse:
-        return self.start(census.plan(alias, fast="fast" in request.POST))
+        try:
+            plan = census.plan(alias, fast="fast" in request.POST)
+        except Unsupported as error:
+            return self.trouble(str(error))
+        return self.start(plan)

@@ -18,8 +18,15 @@ class Dashboard(CacheView):
     title = gettext_lazy("Dashboard")
 
     def get(self, request: HttpRequest, alias: str) -> HttpResponse:
-        shown = [panel for panel in cards.all_panels() if self.allowed(panel.permission)]
-        return self.render({"cards": [(panel, cards.why_disabled(panel, self.cache)) for panel in shown]})
+        shown, missing = [], dict[str, list[str]]()
+        for panel in cards.all_panels():
+            if not self.allowed(panel.permission):
+                continue
+            if reason := cards.why_disabled(panel, self.cache):
+                missing.setdefault(reason, []).append(str(panel.title))
+            else:
+                shown.append(panel)
+        return self.render({"cards": shown, "missing": missing.items()})
 
 
 class Card(CacheView):

@@ -27,3 +27,5 @@ TABS: tuple[tuple[str, object, str, bool], ...] = (
 )
 #: Tabs that are there only while this is true.
 WHEN: dict[str, Callable[[], object]] = {"rules": cache_invalidator.rules, "warmers": warm.shown}
+#: Tabs of what is only known where keys can be listed.
+LISTED = frozenset({"patterns", "large_keys", "forecast", "leftovers"})

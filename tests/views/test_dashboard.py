@@ -10,6 +10,7 @@ import pytest
 import redis
 from django.test import Client
 
+from cache_admin.models import Operation
 from cache_admin.monitoring import sampler
 from cache_admin.panels import base
 
@@ -75,11 +76,26 @@ def test_no_lookups_is_said_in_words(client: Client, raw: redis.Redis):
     assert ">0\u00a0%" not in card
 
 
-def test_a_kind_of_cache_without_server_has_disabled_cards(client: Client):
+def test_a_kind_of_cache_without_server_says_once_which_cards_it_lacks(client: Client):
     page = text(client.get(url("dashboard", "locmem")))
-    assert "This kind of cache has no server that counts." in page
+    assert page.count("This kind of cache has no server that counts. So there is no card for: Server, Memory,") == 1
     assert url("card", "locmem", "memory") not in page
-    assert url("keys", "locmem") in page
+    assert url("card", "locmem", "health") in page
+
+
+def test_tabs_are_those_that_the_kind_of_cache_has(client: Client, raw: redis.Redis):
+    for alias, has in (("locmem", False), ("default", True)):
+        page = text(client.get(url("dashboard", alias)))
+        for name in ("patterns", "large_keys", "forecast", "leftovers"):
+            assert (f'href="{url(name, alias)}"' in page) is has
+        for name in ("keys", "hit_rates", "health", "invalidate"):
+            assert f'href="{url(name, alias)}"' in page
+
+
+def test_a_scan_of_what_cannot_be_listed_is_refused_and_leaves_no_row(client: Client):
+    answer = text(client.post(url("census_start", "locmem")))
+    assert "cannot list its keys: only one key at a time can be looked up and deleted." in answer
+    assert not Operation.objects.exists()
 
 
 def test_fifty_tabs_are_one_info(client: Client, raw: redis.Redis):
