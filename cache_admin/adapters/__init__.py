@@ -7,6 +7,7 @@ as ``RedisCache`` is. Modules of client libraries are imported only when a cache
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 from collections.abc import Iterable
@@ -108,4 +109,11 @@ def _forget(*, setting: str, **kwargs: object) -> None:
         servers.forget()
 
 
+def _after_fork() -> None:
+    """A thread of the parent may hold the lock."""
+    global _lock
+    _lock = threading.Lock()
+
+
 setting_changed.connect(_forget, dispatch_uid="cache_admin.adapters")
+os.register_at_fork(after_in_child=_after_fork)

@@ -10,7 +10,6 @@ import logging
 import os
 import threading
 import time
-from collections import defaultdict
 from datetime import datetime
 
 from django.db import DatabaseError, router
@@ -43,8 +42,7 @@ class _Memory:
         self.stored: tuple[int, Report] | None = None  #: primary key and report
 
 
-_memories: defaultdict[str, _Memory] = defaultdict(_Memory)
-_memories_lock = threading.Lock()
+_memories: dict[str, _Memory] = {}
 
 
 def current(alias: str, *, after: float = 0.0) -> Report:
@@ -54,7 +52,7 @@ def current(alias: str, *, after: float = 0.0) -> Report:
 
     Raises :class:`UnknownAlias`, and what reading the server raises when a sample is needed.
     """
-    memory = _memory(alias)
+    memory = _memories.setdefault(alias, _Memory())
     with memory.lock:
         stored = _latest(alias, memory)
         if stored and stored.complete and stored.started >= max(after, time.time() - STORED_SECONDS):
@@ -68,7 +66,7 @@ def current(alias: str, *, after: float = 0.0) -> Report:
 
 def latest(alias: str) -> Report | None:
     """The stored census of an alias: the newest complete one, else the newest; ``None`` where there is none."""
-    memory = _memory(alias)
+    memory = _memories.setdefault(alias, _Memory())
     with memory.lock:
         return _latest(alias, memory)
 
@@ -99,14 +97,9 @@ def save(report: Report) -> None:
 
 
 def forget() -> None:
-    """Drops what this process remembers, so that the next reader looks again; for tests and after a purge."""
-    with _memories_lock:
-        _memories.clear()
-
-
-def _memory(alias: str) -> _Memory:
-    with _memories_lock:
-        return _memories[alias]
+    """Drops what this process remembers, so that the next reader looks again: after a purge, in tests, and in a child,
+    for a lock may be held by a thread of its parent."""
+    _memories.clear()
 
 
 def _latest(alias: str, memory: _Memory) -> Report | None:
@@ -129,11 +122,4 @@ def _latest(alias: str, memory: _Memory) -> Report | None:
         return None
 
 
-def _after_fork() -> None:
-    """A thread of the parent may hold the locks."""
-    global _memories_lock
-    _memories_lock = threading.Lock()
-    forget()
-
-
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(after_in_child=forget)

@@ -29,8 +29,6 @@ from cache_admin.operations.driving import LEASE, TERMINAL, Driver, Watch, logge
 State = Operation.State
 User = AbstractUser | AnonymousUser
 _TRIM_CHUNK = 500
-_threads: dict[uuid.UUID, threading.Thread] = {}
-_lock = threading.Lock()
 
 
 def start(plan: Plan, user: User | None, reason: str = "") -> Operation:
@@ -193,15 +191,9 @@ def _drive(operation: Operation) -> None:
 
 
 def _spawn(operation: Operation) -> None:
-    thread = threading.Thread(
-        target=_background,
-        args=(operation.pk, operation.lease_owner),
-        name=f"cache-admin-{operation.kind}",
-        daemon=True,
-    )
-    with _lock:
-        _threads[operation.pk] = thread
-    thread.start()
+    name = f"cache-admin-operation-{operation.pk}"
+    held = operation.pk, operation.lease_owner
+    threading.Thread(target=_background, args=held, name=name, daemon=True).start()
 
 
 def _background(pk: uuid.UUID, owner: str) -> None:
@@ -210,9 +202,6 @@ def _background(pk: uuid.UUID, owner: str) -> None:
     except OperationalError:
         logger.exception("The database failed under operation %s; it goes on when somebody looks at it.", pk)
     finally:
-        with _lock:
-            if _threads.get(pk) is threading.current_thread():
-                del _threads[pk]
         connections.close_all()
 
 
@@ -221,6 +210,7 @@ def _trim() -> None:
     days = conf.current().AUDIT_DAYS
     if not days:
         return
-    over = Operation.objects.filter(finished__lt=timezone.now() - timedelta(days=days))
+    begin = timezone.now() - timedelta(days=days)
+    over = Operation.objects.filter(created__lt=begin, finished__lt=begin)  # only the first one has an index
     while ids := list(over.order_by().values_list("pk", flat=True)[:_TRIM_CHUNK]):
         Operation.objects.filter(pk__in=ids).delete()

@@ -13,8 +13,8 @@ from playwright.sync_api import expect
 
 from cache_admin.caching.warmers import warmer, warmers
 from cache_admin.models import Operation
-from cache_admin.operations import runner
 from tests.browser.conftest import Operator
+from tests.operations.conftest import end_operations
 
 pytestmark = pytest.mark.browser
 
@@ -42,8 +42,7 @@ def registered(transactional_db: None) -> Iterator[None]:
     warmer("supplier feed", group="catalogue", critical=True, patterns=["feed:*"])(feed)
     warmer("products", group="catalogue", patterns=["product:*"])(lambda: {f"product:{i}": i for i in range(120)})
     yield
-    for thread in list(runner._threads.values()):
-        thread.join(20)
+    end_operations()
     warmers._entries = before
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,6 +12,7 @@ import pytest
 import redis
 from django.db import connection
 
+from cache_admin import adapters
 from cache_admin.adapters import adapter
 from cache_admin.exceptions import UnknownAlias
 from cache_admin.keyspace import reports
@@ -115,3 +118,12 @@ def test_readers_at_once_share_one_sample(monkeypatch: pytest.MonkeyPatch) -> No
 def test_an_unknown_alias_is_refused() -> None:
     with pytest.raises(UnknownAlias):
         reports.current("nowhere")
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_child_does_not_wait_for_a_look_of_its_parent() -> None:
+    with reports._memories.setdefault("default", reports._Memory()).lock, adapters._lock:
+        if not (child := os.fork()):
+            signal.alarm(5)
+            os._exit(0 if reports.current("default").scanned == 50 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -11,7 +11,6 @@ import pytest
 from django.contrib.auth.models import Permission, User
 
 from cache_admin.models import Operation
-from cache_admin.operations import runner
 from cache_admin.operations.base import Kind, Plan, Step, kinds
 
 
@@ -60,9 +59,15 @@ def threads(settings: Any) -> Iterator[None]:
     """Operations run in background threads; the test ends when the last one has."""
     settings.CACHE_ADMIN = {"RUNNER": "thread"}
     yield
-    for thread in list(runner._threads.values()):
-        thread.join(20)
-        assert not thread.is_alive()
+    end_operations()
+
+
+def end_operations() -> None:
+    """Waits for all operations that run in the background."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("cache-admin-operation-"):
+            thread.join(20)
+            assert not thread.is_alive()
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 15.0) -> None:
