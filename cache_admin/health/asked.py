@@ -14,9 +14,9 @@ from cache_admin.health.counted import Counted
 from cache_admin.health.facts import Facts
 from cache_admin.health.finding import Finding, Level, code, finder
 from cache_admin.health.servers import EVICTING
-from cache_admin.keyspace import catalogue, estimates
-from cache_admin.keyspace.coverage import typical
-from cache_admin.monitoring.usage import OTHER, Counts, total
+from cache_admin.health.worth import Doubt, doubtful
+from cache_admin.keyspace import estimates
+from cache_admin.monitoring.usage import OTHER, Counts
 from cache_admin.operations import words
 from cache_admin.patterns import display
 
@@ -28,13 +28,9 @@ FALLEN_TO = 0.5  #: a cache that misses as often as it hits
 DUPLICATES, DUPLICATE_SHARE = 20, 0.1
 #: Misses before their time in an hour, and their share of all misses: below it, evictions cost little.
 EARLY, EARLY_SHARE = 20, 0.05
-#: Sets of the last day below which nobody can say that a pattern is not read; and hits per set of one that is hardly.
-SETS, HARDLY = 200, 1.0
 HOURS = 3.0  #: of counts before this hour, below which there is nothing to compare with
 #: Failed operations in an hour, and their share of all.
 ERRORS, ERROR_SHARE = 5, 0.01
-#: Families whose point is to be written and not read.
-_UNREAD = frozenset({"lock", "queue", "throttle"})
 _ENDLESS = 1e15  #: population of look-ups, of which those counted are a sample
 
 
@@ -109,24 +105,24 @@ def stampede(facts: Facts) -> Iterator[Finding]:
 
 @finder("write-only")
 def write_only(facts: Facts) -> Iterator[Finding]:
-    for template, day in _read_little(facts):
-        if day.hits:
-            continue
-        name = display(template)
-        text = _("%(pattern)s is written and never read") % {"pattern": name}
-        mend = _("Stop writing it, or find out why its readers ask for another key.")
-        yield Finding(code("write-only", name), "warn", text, _day(facts, day), mend, "hit_rates", template)
+    text = _("%(pattern)s is written, and never read by this site's processes")
+    mend = _("Stop writing it if no other program reads it, or find out why its readers ask for another key.")
+    return _doubtful(facts, "write_only", "write-only", text, mend)
 
 
 @finder("read-once")
 def read_once(facts: Facts) -> Iterator[Finding]:
-    for template, day in _read_little(facts):
-        if not day.hits:
-            continue
-        name = display(template)
-        text = _("values of %(pattern)s are read less than once each") % {"pattern": name}
-        mend = _("A longer life, a broader key, or no cache at all: as it is, writing costs more than it saves.")
-        yield Finding(code("read-once", name), "info", text, _day(facts, day), mend, "hit_rates", template)
+    text = _("values of %(pattern)s are read less than once each by this site's processes")
+    mend = _("A longer life, a broader key, or no cache at all: as it is, writing costs more than it saves.")
+    return _doubtful(facts, "read_once", "read-once", text, mend)
+
+
+def _doubtful(facts: Facts, doubt: Doubt, name: str, text: str, mend: str) -> Iterator[Finding]:
+    for template, found in doubtful(facts.stored.counts).items():
+        if found.doubt == doubt:
+            pattern = display(template)
+            sentence = text % {"pattern": pattern}
+            yield Finding(code(name, pattern), found.level, sentence, found.evidence, mend, "hit_rates", template)
 
 
 @finder("errors")
@@ -146,32 +142,8 @@ def errors(facts: Facts) -> Iterator[Finding]:
     yield Finding("errors", "bad", _("cache operations of the application fail"), tuple(evidence), mend, "hit_rates")
 
 
-def _read_little(facts: Facts) -> Iterator[tuple[bytes, Counts]]:
-    """Patterns of which less was found than stored, with their counts of the last hour and the day before it."""
-    counts = facts.stored.counts
-    if counts.hours_before < HOURS:
-        return
-    for template, hour, before in counts.patterns():
-        sets, hits = hour.sets + before.sets, hour.hits + before.hits
-        if counts.seen(sets) < SETS or hits >= HARDLY * sets:
-            continue
-        family = catalogue.family(typical(template))
-        if not (family and family.name in _UNREAD):
-            yield template, total((hour, before))
-
-
-def _day(facts: Facts, day: Counts) -> tuple[str, ...]:
-    counts = facts.stored.counts
-    figures = {"sets": _number(day.sets, counts), "hits": _number(day.hits, counts)}
-    time = wording.duration((counts.hours_before + 1) * 3_600)
-    found = [_("%(sets)s sets and %(hits)s hits in the last %(time)s") % {**figures, "time": time}]
-    if day.written:
-        found.append(_("%(size)s each, on average") % {"size": words.size(day.written)})
-    return tuple(found)
-
-
 def _number(value: float, counts: Counted) -> str:
-    return words.number(value) if counts.share == 1 else f"≈\u202f{words.number(value)}"
+    return wording.counted(value, counts.share)
 
 
 def _fell(hour: Counts, before: Counts, counts: Counted) -> bool:

@@ -104,9 +104,24 @@ class _Memory:
     lock: threading.Lock = field(default_factory=threading.Lock)
     stored: Stored | None = None
     at: float = 0.0
+    counts: Counted | None = None
+    counts_at: float = 0.0
 
 
 _memories: dict[str, _Memory] = {}
+
+
+def counts(alias: str) -> Counted:
+    """What the application asked, read at most ``REMEMBERED`` seconds ago."""
+    memory = _memories.setdefault(alias, _Memory())
+    with memory.lock:
+        return _counts(alias, memory)
+
+
+def _counts(alias: str, memory: _Memory) -> Counted:
+    if memory.counts is None or time.monotonic() - memory.counts_at > REMEMBERED:
+        memory.counts, memory.counts_at = counted.read(alias, time.time()), time.monotonic()
+    return memory.counts
 
 
 def glance(adapter: Adapter, reading: Reading | None = None, history: History | None = None) -> Facts:
@@ -126,7 +141,8 @@ def _known(adapter: Adapter, reading: Reading | None) -> Stored:
     memory = _memories.setdefault(adapter.alias, _Memory())
     with memory.lock:
         if memory.stored is None or time.monotonic() - memory.at > REMEMBERED:
-            memory.stored, memory.at = stored(adapter, reading), time.monotonic()
+            memory.stored = stored(adapter, reading, _counts(adapter.alias, memory))
+            memory.at = time.monotonic()
         return memory.stored
 
 
@@ -135,9 +151,10 @@ def forget() -> None:
     _memories.clear()
 
 
-def stored(adapter: Adapter, reading: Reading | None) -> Stored:
+def stored(adapter: Adapter, reading: Reading | None, counts: Counted | None = None) -> Stored:
+    """Read now, but for ``counts`` where the caller has them."""
     now = time.time()
-    counts = counted.read(adapter.alias, now)
+    counts = counts or counted.read(adapter.alias, now)
     report = reports.latest(adapter.alias) if adapter.can_list else None
     if report and not (report.complete and report.started >= now - reports.STORED_SECONDS):
         report = None

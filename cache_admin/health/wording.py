@@ -53,6 +53,11 @@ def moment(at: float, now: float) -> str:
     return _("on %(day)s at %(time)s") % {"day": date_format(local, "j F"), "time": time_format(local, "H:i")}
 
 
+def counted(number: float, share: float) -> str:
+    """ "41,233"; "≈ 41,233" where only a ``share`` of the operations is counted."""
+    return words.number(number) if share == 1 else f"≈\u202f{words.number(number)}"
+
+
 def marked(share: float, *, exact: bool) -> str:
     """ "42 %", "≈ 42 %"."""
     return percent(share) if exact else f"≈\u202f{percent(share)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,12 +12,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from cache_admin import conf, keys
+from cache_admin.health import facts
+from cache_admin.health.worth import Doubtful, doubtful
 from cache_admin.monitoring import rates
 from cache_admin.monitoring.marks import Mark, marks
 from cache_admin.monitoring.rates import AliasUsage, PatternUsage
 from cache_admin.monitoring.spans import SPANS, Span, span_of
 from cache_admin.monitoring.usage import OTHER
-from cache_admin.monitoring.worth import Doubt, doubt, reads_per_write
 from cache_admin.panels import usage_charts
 from cache_admin.panels.charts import sparkline
 from cache_admin.patterns import display
@@ -58,6 +59,10 @@ COLUMNS: tuple[tuple[str, StrOrPromise, str], ...] = (
 )
 
 
+#: By template, as of the last day, whatever the span.
+Doubts = Mapping[bytes, Doubtful]
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One pattern as the table shows it."""
@@ -65,11 +70,12 @@ class Row:
     one: PatternUsage
     pattern: str
     sparkline: Sequence[str]
-    doubt: Doubt
+    doubt: Doubtful | None
 
     @classmethod
-    def of(cls, one: PatternUsage) -> Row:
-        return cls(one, display(one.template), sparkline(one.hit_rates_of(SPARK_POINTS)), doubt(one))
+    def of(cls, one: PatternUsage, doubts: Doubts) -> Row:
+        points = sparkline(one.hit_rates_of(SPARK_POINTS))
+        return cls(one, display(one.template), points, doubts.get(one.template))
 
 
 class UsagePage(CacheView):
@@ -85,6 +91,10 @@ class UsagePage(CacheView):
     @cached_property
     def usage(self) -> AliasUsage:
         return rates.usage(self.cache.alias, self.span)
+
+    @cached_property
+    def doubts(self) -> Doubts:
+        return doubtful(facts.counts(self.cache.alias))
 
     @cached_property
     def marks(self) -> tuple[Mark, ...]:
@@ -148,8 +158,8 @@ class HitRates(UsageTable):
                     ("lookups", _("Look-ups"), usage_charts.lookups(self.usage, self.marks)),
                 ),
                 "page": page,
-                "rows": [Row.of(one) for one in page.object_list],
-                "other": Row.of(other) if other else None,
+                "rows": [Row.of(one, self.doubts) for one in page.object_list],
+                "other": Row.of(other, {}) if other else None,
                 "headers": headers(request, COLUMNS, self.sort),
                 "page_query": query(request, page=None),
                 "span_query": f"?span={self.span.slug}",
@@ -175,8 +185,7 @@ class HitRate(UsagePage):
             context |= {
                 "counted_as": display(one.template) if one.template != wanted else "",
                 "chart": usage_charts.hits_and_misses(self.usage, one, self.marks),
-                "doubt": doubt(one),
-                "reads": reads_per_write(one),
+                "doubt": self.doubts.get(one.template),
                 "duplicated": one.total.duplicate_micros / 1e6,
             }
         return self.render(context)
@@ -192,7 +201,7 @@ class HitRatesExport(UsageTable):
             raise Http404
         if self.usage.note:
             return HitRates.as_view(site=self.site)(request, alias=alias)  # type: ignore[return-value]
-        rows = list(exported(self.chosen()))
+        rows = list(exported(self.chosen(), self.doubts))
         name = f"hit-rates-{alias}-{self.span.slug}.{kind}"
         if kind == "csv":
             return csv_response(name, FIELDS, ([row[field] for field in FIELDS] for row in rows))
@@ -209,7 +218,7 @@ FIELDS = (
 )
 
 
-def exported(patterns: Iterable[PatternUsage]) -> Iterator[dict[str, object]]:
+def exported(patterns: Iterable[PatternUsage], doubts: Doubts) -> Iterator[dict[str, object]]:
     """Figures in full: rates and trend are shares from 0 to 1, times are seconds."""
     for one in patterns:
         total = one.total
@@ -222,5 +231,5 @@ def exported(patterns: Iterable[PatternUsage]) -> Iterator[dict[str, object]]:
             "mean_rebuild_seconds": total.rebuild,
             "lost_seconds": total.lost,
             "duplicate_seconds": total.duplicate_micros / 1e6,
-            "doubt": doubt(one),
+            "doubt": doubt.doubt if (doubt := doubts.get(one.template)) else "",
         }

@@ -16,7 +16,7 @@ from cache_admin.models import Usage
 from cache_admin.monitoring import flushing, instrument
 from cache_admin.monitoring.history import Recent
 from cache_admin.monitoring.recorder import recorder
-from cache_admin.monitoring.usage import OTHER, Counts, dump
+from cache_admin.monitoring.usage import Counts, dump
 from cache_admin.patterns import ID
 
 from .conftest import EMPTY, NOW, asked, found, one
@@ -99,26 +99,13 @@ def test_early_misses_that_are_few_among_all_are_no_finding() -> None:
     assert found("early", facts) == []
 
 
-@pytest.mark.parametrize(
-    ("counts", "name"),
-    [
-        (Counts(sets=300), "write-only"),
-        (Counts(sets=300, misses=300), "write-only"),
-        (Counts(sets=199), None),
-        (Counts(sets=300, hits=100, misses=300), "read-once"),
-        (Counts(sets=300, hits=300, misses=300), None),
-    ],
-)
-def test_what_is_written_for_nobody(counts: Counts, name: str | None) -> None:
-    facts = asked({}, {A: counts})
-    assert [finding.kind for kind in ("write-only", "read-once") for finding in found(kind, facts)] == (
-        [name] if name else []
-    )
-
-
-def test_locks_and_what_has_no_place_of_its_own_are_not_judged() -> None:
-    facts = asked({}, {b"lock:" + ID: Counts(sets=500), OTHER: Counts(sets=500)})
-    assert found("write-only", facts) == []
+def test_what_is_hardly_read_is_told_with_who_does_not_read_it() -> None:
+    facts = asked({}, {A: Counts(sets=300), B: Counts(sets=300, hits=100)})
+    assert (one("write-only", facts).code, one("write-only", facts).level) == ("write-only:a:*", "warn")
+    assert one("write-only", facts).text == "a:* is written, and never read by this site's processes"
+    assert (one("read-once", facts).code, one("read-once", facts).level) == ("read-once:b:*", "info")
+    assert one("read-once", facts).text == "values of b:* are read less than once each by this site's processes"
+    assert one("read-once", facts).evidence == ("300 sets and 100 hits in the last 25\u00a0h",)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ from django.db import OperationalError, connection
 from django.test import Client
 
 from cache_admin import keys
+from cache_admin.adapters import adapter
+from cache_admin.health import checking, facts
 from cache_admin.models import Deploy, Usage
 from cache_admin.monitoring import flushing, instrument, rates, rollup
 from cache_admin.monitoring.recorder import recorder
@@ -34,9 +36,11 @@ PRODUCT = b"product:" + ID
 @pytest.fixture(autouse=True)
 def recording(raw: Any, settings: Any) -> Iterator[None]:
     settings.CACHE_ADMIN = ON
-    flushing.forget()
+    for forget in (flushing.forget, facts.forget):
+        forget()
     yield
-    flushing.forget()
+    for forget in (flushing.forget, facts.forget):
+        forget()
 
 
 def stored(alias: str = "default", *, age: float = 60, level: int = 60, **counts: Counts) -> None:
@@ -204,17 +208,22 @@ class TestRow:
         for words in ("20.0\u00a0%", "of 40 look-ups", "40 times", "1.0\u00a0KB each", "mean of 32",
                       "7 misses were of values gone before their time: evicted by the server or deleted elsewhere",
                       "3 values were computed while another caller was at the same one", "300\u00a0ms of work",
-                      "2 operations failed", "Read less than once", '"stacked": true'):  # fmt: skip
+                      "2 operations failed", '"stacked": true'):  # fmt: skip
             assert words in part, words
         for name in ("pattern", "keys", "invalidate"):
             assert url(name, "default", *([keys.token(PRODUCT)] if name == "pattern" else [])) in part
 
     def test_what_is_written_for_nobody_is_called_so(self, client: Client) -> None:
-        stored(log=Counts(0, 2, 300))
-        assert "write-only" in text(client.get(url("hit_rates", "default")))
-        assert "written 300 times and looked up 2 times" in text(
-            client.get(url("hit_rate", "default", keys.token(b"log:" + ID)))
-        )
+        stored(log=Counts(0, 2, 10), product=Counts(9, 1, 1))
+        stored(age=6 * 3_600, level=3_600, log=Counts(0, 0, 290))
+        page = text(client.get(url("hit_rates", "default")))
+        assert page.count("written, never read") == 1
+        opened = text(client.get(url("hit_rate", "default", keys.token(b"log:" + ID))))
+        assert "Written, and never read by this site&#x27;s processes: 300 sets and 0 hits in the last" in opened
+        (found,) = [one for one in checking.glance(adapter("default")).findings if one.kind == "write-only"]
+        assert found.text == "log:* is written, and never read by this site's processes"
+        rows = client.get(url("hit_rates_export", "default", "json")).json()["patterns"]
+        assert {row["pattern"]: row["doubt"] for row in rows} == {"log:*": "write_only", "product:*": ""}
 
     def test_a_pattern_that_is_folded_otherwise_says_as_what_it_is_counted(self, client: Client) -> None:
         at = int(time.time()) - 60
