@@ -72,6 +72,18 @@ class Change:
         return self.difference / basis if basis else None
 
     @property
+    def keys(self) -> int:
+        """Keys more than then, or fewer."""
+        return self.now.keys - (self.before.keys if self.before else 0)
+
+    @property
+    def size(self) -> int | None:
+        """Bytes more than then, or fewer; ``None`` where they are not measured, now or then."""
+        if not self.now.size or (self.before and not self.before.size):
+            return None
+        return self.now.size - (self.before.size if self.before else 0)
+
+    @property
     def sentence(self) -> str:
         """ "12 % more than 7 days ago" """
         ago = ngettext("%(days)d day ago", "%(days)d days ago", self.days) % {"days": self.days}

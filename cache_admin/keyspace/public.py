@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import zip_longest
 from typing import Any
 
+from cache_admin.keyspace.growth import Change
 from cache_admin.keyspace.report import TTL_EDGES, Estimate, ForeignStats, LargeKey, PatternStats, Report
 
 Name = Callable[[bytes], str]
 
 
-def as_json(report: Report, name: Name) -> dict[str, Any]:
-    """``name`` makes text of a raw key. An estimate ``x`` has ``x_low`` and ``x_high`` beside it, its 95 % interval.
+def as_json(report: Report, name: Name, changes: Mapping[str, Change]) -> dict[str, Any]:
+    """``name`` makes text of a raw key; ``changes`` are those of ``growth.changes``. An estimate ``x`` has ``x_low``
+    and ``x_high`` beside it, its 95 % interval.
 
     Keys, bytes and seconds are numbers; shares go from 0 to 1; ``no_expiry`` counts the keys that never expire.
     """
@@ -26,7 +28,9 @@ def as_json(report: Report, name: Name) -> dict[str, Any]:
         "measured": report.measured,
         **_rounded("keys", report.own_keys),
         **_rounded("bytes", report.own_size),
-        "patterns": [_pattern(stats, name) for stats in report.patterns],
+        "patterns": [
+            {**_pattern(stats, name), "growth": _growth(changes.get(stats.pattern))} for stats in report.patterns
+        ],
         "other": _pattern(report.other, name) if report.other else None,
         "foreign": [_foreign(stats, name) for stats in report.foreign],
         "large_keys": [_large(key, name) for key in report.large_keys],
@@ -65,6 +69,19 @@ def _pattern(stats: PatternStats, name: Name) -> dict[str, Any]:
         "ttl": [{"up_to_seconds": edge, "share": share} for edge, share in zip_longest(TTL_EDGES, stats.ttl_buckets)],
         "types": dict(stats.types),
         "examples": [name(key) for key in stats.examples],
+    }
+
+
+def _growth(change: Change | None) -> dict[str, Any] | None:
+    """Against so many days before; ``None`` without such a day."""
+    if change is None:
+        return None
+    return {
+        "days": change.days,
+        "keys": change.keys,
+        "bytes": change.size,
+        "share": change.share,
+        "exact": change.exact,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -168,18 +168,16 @@ class PatternsExport(PatternTable):
         report = self.report()
         if report is None:
             return self.render(self.about(None))
+        changes = growth.changes(report)
+        rows = self.chosen(report, changes)
         name = f"patterns-{alias}-{'complete' if report.complete else 'sampled'}.{kind}"
         if kind == "csv":
-            return csv_response(name, CSV_HEADER, csv_rows(self.cache, report, self.rows(report)))
-        return download("application/json", name, self.as_json(report))
+            return csv_response(name, CSV_HEADER, csv_rows(self.cache, report, rows, changes))
+        return download("application/json", name, self.as_json(replace(report, patterns=tuple(rows)), changes))
 
-    def rows(self, report: Report) -> list[PatternStats]:
-        return self.chosen(report, growth.changes(report) if self.sort.endswith("growth") else {})
-
-    def as_json(self, report: Report) -> str:
-        """As ``cache_report --json`` writes it, with the rows of the page."""
-        shown = replace(report, patterns=tuple(self.rows(report)))
-        return json.dumps(public.as_json(shown, lambda raw: name_of(self.cache, raw).text), indent=1)
+    def as_json(self, report: Report, changes: Mapping[str, Change]) -> str:
+        """As ``cache_report --json`` writes it."""
+        return json.dumps(public.as_json(report, lambda raw: name_of(self.cache, raw).text, changes), indent=1)
 
 
 CSV_ESTIMATES = ("keys", "keys_share", "bytes", "bytes_share", "no_expiry")
@@ -187,17 +185,24 @@ CSV_HEADER = (
     *("pattern", "title", "family", "protected"),
     *(f"{name}{suffix}" for name in CSV_ESTIMATES for suffix in ("", "_low", "_high")),
     *("mean_bytes", "largest_bytes", "largest_key", "exact"),
+    *("growth_days", "growth_keys", "growth_bytes", "growth_share", "growth_exact"),
 )
 
 
-def csv_rows(cache: Adapter, report: Report, rows: list[PatternStats]) -> Iterator[list[object]]:
-    """One row per pattern, figures in full, each estimate with the ends of its 95 % interval."""
+def csv_rows(
+    cache: Adapter, report: Report, rows: Iterable[PatternStats], changes: Mapping[str, Change]
+) -> Iterator[list[object]]:
+    """One row per pattern, figures in full, each estimate with the ends of its 95 % interval; growth is against
+    ``growth_days`` before, and empty without a day to compare with."""
     for stats in rows:
+        change = changes.get(stats.pattern)
+        grown = (change.days, change.keys, change.size, change.share, change.exact) if change else (None,) * 5
         figures = (stats.keys, stats.keys_share, stats.size, stats.size_share, stats.no_expiry)
         yield [
             *(stats.pattern, stats.title, stats.family, stats.protected),
             *(edge for figure in figures for edge in _edges(figure)),
             *(stats.mean, stats.largest, name_of(cache, stats.largest_key).text, report.complete),
+            *grown,
         ]
 
 

@@ -3,13 +3,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+from datetime import timedelta
 
 import pytest
 import redis
 from django.test import Client
+from django.utils import timezone
 
 from cache_admin import keys, patterns
-from cache_admin.models import CensusReport, Operation
+from cache_admin.models import CensusReport, Growth, Operation
 from tests.views.conftest import SignIn, text, url
 
 
@@ -80,6 +82,30 @@ def test_exports_keep_filter_and_order(client: Client, filled: redis.Redis) -> N
     report = json.loads(text(client.get(url("patterns_export", "default", "json"), {"sort": "keys", "q": "product"})))
     assert [one["pattern"] for one in report["patterns"]] == ["product:*"]
     assert client.get(url("patterns_export", "default", "xls")).status_code == 404
+
+
+def test_exports_hold_what_a_pattern_gained_in_a_week(client: Client, filled: redis.Redis) -> None:
+    columns = ("growth_days", "growth_keys", "growth_bytes", "growth_share", "growth_exact")
+    row = next(
+        row for row in table(client.get(url("patterns_export", "default", "csv"))) if row["pattern"] == "product:*"
+    )
+    assert [row[name] for name in columns] == [""] * 5
+    week_ago = timezone.localdate(timezone=timezone.get_default_timezone()) - timedelta(days=7)
+    then = {"product:*": [40, 1_000, 0.5]}
+    Growth.objects.create(alias="default", day=week_ago, complete=True, contents=then)
+    exported = {
+        kind: client.get(url("patterns_export", "default", kind), {"sort": "-growth"}) for kind in ("csv", "json")
+    }
+    rows = {row["pattern"]: row for row in table(exported["csv"])}
+    patterns = {one["pattern"]: one for one in exported["json"].json()["patterns"]}
+    row, grown = rows["product:*"], patterns["product:*"]["growth"]
+    assert (row["growth_days"], row["growth_keys"], row["growth_exact"]) == ("7", "20", "True")
+    gained = patterns["product:*"]["bytes"] - 1_000
+    assert (float(row["growth_bytes"]), float(row["growth_share"])) == (gained, pytest.approx(gained / 1_000))
+    assert grown == {"days": 7, "keys": 20, "bytes": gained, "share": gained / 1_000, "exact": True}
+    assert (rows["user:*:profile"]["growth_keys"], rows["user:*:profile"]["growth_share"]) == ("60", "")
+    assert patterns["user:*:profile"]["growth"]["share"] is None
+    assert next(iter(rows)) == "product:*"
 
 
 def test_no_export_or_page_names_a_session(client: Client, raw: redis.Redis) -> None:

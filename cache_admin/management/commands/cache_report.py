@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from cache_admin import conf
 from cache_admin.adapters import adapter
 from cache_admin.exceptions import Unavailable
-from cache_admin.keyspace import census, public, reports, unreadable
+from cache_admin.keyspace import census, growth, public, reports, unreadable
 from cache_admin.keyspace.report import Estimate, PatternStats, Report
 from cache_admin.management import terminal
 from cache_admin.operations import census as operation_census
@@ -64,7 +64,7 @@ class Command(BaseCommand):
             else:
                 report = census.sample(cache, conf.current().SAMPLE_MILLISECONDS)
             if options["json"]:
-                content = public.as_json(report, _namer(alias))
+                content = public.as_json(report, _namer(alias), growth.changes(report))
                 self.stdout.write(json.dumps(content, ensure_ascii=False))
             else:
                 self.tell(report)
