@@ -42,8 +42,11 @@ def test_an_estimate_tells_its_interval_in_full() -> None:
     ("display", "parts"),
     [
         ("product:*", [("product:", False), ("*", True)]),
-        ("*:x", [("*", True), (":x", False)]),
+        ("*:x", [("*", True), (":", False), ("x", False)]),
         (r"a\*b", [(r"a\*b", False)]),
+        ("a:b_c.d:*", [("a:", False), ("b_c.", False), ("d:", False), ("*", True)]),
+        ("a::b", [("a::", False), ("b", False)]),
+        ("x" * 120, [("x" * 63 + "…" + "x" * 32, False)]),
         ("plain", [("plain", False)]),
     ],
 )

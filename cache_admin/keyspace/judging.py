@@ -159,10 +159,14 @@ def size(before: Side, after: Side, basis: Basis) -> Verdict | None:
         impact = abs(now.size.value - then.size.value)
         if ratio >= GROWTH:
             return Verdict(
-                "grew", _("grew: %(what)s \u00d7 %(times)s") % {"what": what, "times": _factor(ratio)}, impact
+                "grew", _("grew to %(times)s times its %(what)s") % {"what": what, "times": _factor(ratio)}, impact
             )
         if ratio <= 1 / GROWTH:
-            return Verdict("shrank", _("shrank to %(share)s %%") % {"share": round(100 * ratio)}, impact)
+            return Verdict(
+                "shrank",
+                _("shrank to %(share)s %% of its %(what)s") % {"share": round(100 * ratio), "what": what},
+                impact,
+            )
     return None
 
 

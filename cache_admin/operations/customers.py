@@ -57,10 +57,12 @@ def meant(alias: str, text: str) -> Meant:
     if user is not None:
         literals += _fragments(names, user.get_username())  # type: ignore[attr-defined]
     globs = [*_key_globs(pk), *_page_globs(pk)]
+    # The record names nobody: it outlives the account.
+    known = [_("User %(pk)s is %(name)s.") % {"pk": pk, "name": user}] if user else []
     return Meant(
         _("user %s") % pk,
         (*map(Target.literal, dict.fromkeys(literals)), *map(Target.glob, dict.fromkeys(globs))),
-        notes=(*_namesakes(text, pk), *_about_fragments(alias, names, pk), *_about_sessions(alias, pk)),
+        notes=(*known, *_namesakes(text, pk), *_about_fragments(alias, names, pk), *_about_sessions(alias, pk)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -22,6 +23,11 @@ from cache_admin.keyspace.report import TTL_EDGES, Estimate, PatternStats
 from cache_admin.views.naming import Name, name_of
 
 register = template.Library()
+#: Before an estimate.
+MARK = "≈\u202f"
+#: Characters of a pattern between two stars that are shown.
+LONGEST_TEXT = 96
+_PIECE = re.compile(r"[^:./]*[:./]+|[^:./]+")
 Figure = float | Estimate | None
 
 
@@ -43,7 +49,7 @@ def _value(figure: Figure) -> float | None:
 @register.filter
 def mark(figure: Figure) -> str:
     """ "≈" before an estimate, nothing before an exact figure."""
-    return "≈\u202f" if isinstance(figure, Estimate) and not figure.exact and not figure.unknown else ""
+    return MARK if isinstance(figure, Estimate) and not figure.exact and not figure.unknown else ""
 
 
 @register.filter
@@ -210,18 +216,29 @@ def key_token(raw: bytes) -> str:
 
 @register.filter
 def pattern_parts(display: str) -> list[tuple[str, bool]]:
-    """A pattern in pieces (text, whether it is the variable star), so that a template can tell them apart."""
+    """A pattern in pieces (text, whether it is the variable star), so that a template can tell them apart, and may
+    break the line behind each; long texts are cut."""
     parts: list[tuple[str, bool]] = []
     text, i = "", 0
     while i < len(display):
         if display[i] == "\\":
             text, i = text + display[i : i + 2], i + 2
         elif display[i] == "*":
-            parts += [(text, False), ("*", True)] if text else [("*", True)]
+            parts += [*_pieces(text), ("*", True)]
             text, i = "", i + 1
         else:
             text, i = text + display[i], i + 1
-    return [*parts, (text, False)] if text else parts
+    return [*parts, *_pieces(text)]
+
+
+def _pieces(text: str) -> list[tuple[str, bool]]:
+    return [(piece, False) for piece in pieces(cut(text, LONGEST_TEXT))]
+
+
+@register.filter
+def pieces(text: str) -> list[str]:
+    """A name in pieces, each up to a separator, where a line may end."""
+    return _PIECE.findall(text)
 
 
 @register.filter

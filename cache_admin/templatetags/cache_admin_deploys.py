@@ -14,7 +14,7 @@ from cache_admin.keyspace.compared import Left
 from cache_admin.keyspace.judging import points
 from cache_admin.keyspace.report import Estimate
 from cache_admin.keyspace.verdicts import in_words
-from cache_admin.templatetags.cache_admin import Figure, _ttl_labels, _value, count, duration, mark, percent, size
+from cache_admin.templatetags.cache_admin import MARK, Figure, _ttl_labels, _value, count, duration, mark, percent, size
 
 register = template.Library()
 _WORDS: dict[str, Callable[[Any], str]] = {"count": count, "size": size, "percent": percent, "duration": duration}
@@ -51,6 +51,12 @@ def figure(value: Figure, unit: str) -> str:
         return "—"
     text = _WORDS[unit](value)
     return text if text == "—" else f"{mark(value)}{text}"
+
+
+@register.filter
+def reads_like(text: str, other: str) -> bool:
+    """Whether two figures differ in nothing but that one of them is an estimate."""
+    return text.removeprefix(MARK) == other.removeprefix(MARK)
 
 
 @register.filter

@@ -122,8 +122,10 @@ def _collection(
                 children += [child(item, str(i) if value.type == "list" else "") for item in entry]
     if value.type not in _KINDS and not value.entries:
         return None, decoded
-    kind = _KINDS.get(value.type, "list")
-    return Node(kind, "", outline.entries(value.length), tuple(children)), decoded
+    kind, text = _KINDS.get(value.type, "list"), outline.entries(value.length)
+    if value.type == "zset":
+        text = _("%(entries)s, scores before members") % {"entries": text}
+    return Node(kind, "", text, tuple(children)), decoded
 
 
 def _one(names: list[str]) -> str:

@@ -97,7 +97,7 @@ class KeyView(CacheView):
             "preview": shown,
             "sealed": sealed if sealed.known else None,
             "now": time.time(),
-            "ratio": f"{shown.inflated / shown.stored:.1f}" if whole else "",
+            "smaller": shown.inflated / shown.stored if whole else None,
             "entries": len(stored.entries),
             "more": min(asked + ENTRIES, MOST_ENTRIES) if stored.length > asked < MOST_ENTRIES else None,
         }

@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connections
 from django.http import HttpRequest, HttpResponse
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from cache_admin.adapters.base import Adapter
 from cache_admin.adapters.sentences import about
@@ -24,6 +24,16 @@ from cache_admin.monitoring import sampler
 from cache_admin.views.base import CacheView, is_fragment_request
 from cache_admin.views.overview import each_alias
 
+#: What fills caches, counted in words.
+_KINDS = {
+    "function": ngettext_lazy("%(number)d function", "%(number)d functions", "number"),
+    "statistic": ngettext_lazy("%(number)d statistic", "%(number)d statistics", "number"),
+    "queryset": ngettext_lazy("%(number)d queryset", "%(number)d querysets", "number"),
+    "view": ngettext_lazy("%(number)d view", "%(number)d views", "number"),
+    "fragment": ngettext_lazy("%(number)d fragment", "%(number)d fragments", "number"),
+    "warmer": ngettext_lazy("%(number)d warmer", "%(number)d warmers", "number"),
+    "tag": ngettext_lazy("%(number)d tag", "%(number)d tags", "number"),
+}
 _CONDITIONAL = "django.middleware.http.ConditionalGetMiddleware"
 
 
@@ -66,6 +76,7 @@ class Levels(CacheView):
             return context
         answered = conditional_figures()
         owned = owners()
+        kinds = Counter(owner.kind for owner in owned)
         return context | {
             "now": time.time(),
             "answered": answered,
@@ -74,7 +85,7 @@ class Levels(CacheView):
             "purgers": [(name, purging.figures(name)) for name in purging.purgers.names()],
             "with_urls": sum(bool(rule.urls or rule.tags) for rule in cache_invalidator.rules()),
             "applications": [_figures(*row) for row in each_alias()],
-            "kinds": sorted(Counter(owner.kind for owner in owned).items()),
+            "kinds": [_KINDS[kind] % {"number": number} for kind, number in sorted(kinds.items()) if kind in _KINDS],
             "querysets": [(owner.name, owner.alias, owner.timeout) for owner in owned if owner.kind == "queryset"],
             "databases": [Database(alias, database_figures(alias)) for alias in connections],
         }

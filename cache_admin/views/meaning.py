@@ -72,12 +72,13 @@ class MeaningView(InvalidateView):
             error = error or str(problem)
         offered = [answer for answer in answers if answer.offered]
         plans = [answer.plan for answer in offered if answer.plan]
+        of_others = (note for answer in answers if answer.plan and not answer.offered for note in answer.plan.notes)
         return {
             "wish": wish,
             "error": error,
             "answers": offered,
             "nothing_in": [answer.alias for answer in answers if answer.plan and not answer.offered],
-            "notes": [note for answer in answers if answer.plan and not answer.offered for note in answer.plan.notes],
+            "notes": [note for note in dict.fromkeys(of_others) if not any(note in plan.notes for plan in plans)],
             "problems": [answer for answer in answers if answer.problem],
             "keys": sum(plan.keys for plan in plans),
             "exact": all(plan.exact for plan in plans),

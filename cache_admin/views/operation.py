@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 from uuid import UUID
 
@@ -37,7 +38,7 @@ def progress(row: Operation) -> dict[str, Any]:
         "elapsed": elapsed,
         "rate": rate,
         "share": min(1.0, done / total) if total else None,
-        "remaining": max(0, total - done) / rate if rate and total else None,
+        "remaining": math.ceil(max(0, total - done) / rate) if rate and total else None,
     }
 
 

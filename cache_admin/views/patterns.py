@@ -43,8 +43,8 @@ COLUMNS: tuple[tuple[str, StrOrPromise, str], ...] = (
     ("size", _("Memory"), "ca-num"),
     ("", _("Share"), "ca-num ca-minor"),
     ("growth", _("Growth"), "ca-num ca-minor"),
-    ("mean", _("Mean"), "ca-num ca-minor"),
-    ("largest", _("Largest"), "ca-num ca-minor"),
+    ("mean", _("Mean"), "ca-num ca-minor ca-wide"),
+    ("largest", _("Largest"), "ca-num ca-minor ca-if-room"),
     ("no_expiry", _("No expiry"), "ca-num ca-minor"),
     ("", _("Hit rate"), "ca-num ca-minor"),
     ("", _("Expires in"), "ca-minor"),
@@ -95,9 +95,7 @@ class Patterns(PatternTable):
         if report:
             changes = growth.changes(report)
             page = page_of(self.chosen(report, changes), request)
-            # There is room for one of the two; the mean stands in the opened row as well.
-            left_out = "mean" if changes else "growth"
-            columns = [column for column in COLUMNS if column[0] != left_out]
+            columns = COLUMNS if changes else [column for column in COLUMNS if column[0] != "growth"]
             context |= {
                 "page": page,
                 "rows": [(stats, changes.get(stats.pattern)) for stats in page.object_list],

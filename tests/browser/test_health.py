@@ -34,7 +34,7 @@ def test_a_finding_is_read_followed_and_muted(operator: Operator, endless: redis
     assert operator.clicks <= 3
 
     operator.click_on(finding.get_by_role("link", name="Open its leftovers"))
-    expect(page.get_by_role("heading", name="Never expire")).to_be_visible()
+    expect(page.get_by_role("heading", name="Keys that never expire")).to_be_visible()
     page.go_back()
 
     operator.click_on(finding.locator("summary"))

@@ -66,6 +66,7 @@ def test_task_5_all_about_a_customer_goes_in_one_go(
     operator.fill("User", "42")
     operator.sees("Delete 2 keys")
     operator.sees("of user 42 from core")
+    operator.sees("User 42 is anna.")
     operator.sees("Sessions of this user: 1.")
     operator.page.get_by_label("User", exact=True).press("Enter")
     operator.click("Delete 4 keys", role="button")

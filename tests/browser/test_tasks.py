@@ -139,8 +139,8 @@ def test_task_11_which_keys_can_nobody_read_which_never_expire_which_are_nobodys
     page = operator.page.locator("main").inner_text()
     assert "20 of 20" in page
     assert "version 0 of this alias" in page
-    assert "user:*:profile" in page[page.index("Never expire") :]
-    assert "basket:*" in page[page.index("Of no known writer") : page.index("Never expire")]
+    assert "user:*:profile" in page[page.index("Keys that never expire") :]
+    assert "basket:*" in page[page.index("Patterns of no known writer") : page.index("Keys that never expire")]
     assert operator.clicks <= 2
     operator.click("Look at values", role="button")
     operator.sees("looked into some of each pattern")

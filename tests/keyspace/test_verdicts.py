@@ -124,10 +124,12 @@ def test_rebuilds_errors_and_what_is_no_longer_written() -> None:
 
 
 def test_growth_and_shorter_lives() -> None:
-    assert texts(side(exact(1_000)), side(exact(3_100))) == ["grew: memory \u00d7 3.1"]
+    assert texts(side(exact(1_000)), side(exact(3_100))) == ["grew to 3.1 times its memory"]
     assert kinds(side(exact(3_100)), side(exact(1_000))) == ["shrank"]
     assert kinds(side(exact(20)), side(exact(80))) == []
-    assert texts(side(exact(1_000)), side(exact(3_100)), replace(EXACT, measured=False)) == ["grew: keys \u00d7 3.1"]
+    assert texts(side(exact(1_000)), side(exact(3_100)), replace(EXACT, measured=False)) == [
+        "grew to 3.1 times its keys"
+    ]
     assert kinds(side(sampled(20)), side(sampled(32))) == []
     assert kinds(side(exact(99, ttl=4)), side(exact(99, ttl=1))) == ["sooner"]
     # A cache with another version began empty.

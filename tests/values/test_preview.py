@@ -124,7 +124,7 @@ def test_collections_are_decoded_entry_by_entry(kind):
     entries, labels = COLLECTIONS[kind]
     shown = preview(RawValue(kind, 90, entries=entries, truncated=True, notes=("first ones",)), Storage())
     assert [node.label for node in shown.root.children] == labels
-    assert shown.root.text == "90 entries"
+    assert shown.root.text == ("90 entries, scores before members" if kind == "zset" else "90 entries")
     assert shown.truncated
     assert "first ones" in shown.notes
     assert shown.stored == sum(len(item) for entry in entries for item in entry)

@@ -40,7 +40,7 @@ def test_all_kinds_of_leftovers_stand_on_one_page(client: Client, left: redis.Re
     assert "{**CACHES[&quot;default&quot;], &quot;VERSION&quot;: 0}" in page or '"VERSION": 0}' in page
     assert "A plain cache.set leaves no owner" in page
     assert "Keys without expiry" in page
-    assert "&lt;b&gt;x&lt;/b&gt;" in page
+    assert "&lt;b&gt;x&lt;/b&gt;" in page.replace("<wbr>", "")
     assert "<b>x</b>" not in page
 
 

@@ -58,7 +58,7 @@ def fails() -> None:
 
 
 def plain(response: Any) -> str:
-    return " ".join(unescape(re.sub(r"<[^>]+>", " ", text(response))).split())
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", text(response).replace("<wbr>", ""))).split())
 
 
 def table(client: Client, **query: str) -> str:
