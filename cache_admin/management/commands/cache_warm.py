@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,6 +18,8 @@ from cache_admin.caching.warmers import Warmer, chosen, discover
 from cache_admin.caching.warming import CacheWarmer, Result
 from cache_admin.management import terminal
 from cache_admin.models import Operation
+from cache_admin.operations import words
+from cache_admin.templatetags.cache_admin import seconds
 
 _CODES = f"""Exit codes: 0 all warmers chosen are done; {terminal.FAILED} one failed, took too long, or runs already;
 {terminal.USAGE} unknown name or group; {terminal.CANCELLED} cancelled by Ctrl-C.
@@ -72,13 +75,14 @@ class Command(BaseCommand):
         if as_json:
             self.stdout.write(json.dumps([_facts(one) for one in todo], ensure_ascii=False))
             return
-        for one in todo:
-            marks = [one.group, _("critical") if one.critical else "", one.alias, " ".join(one.patterns)]
-            last = CacheWarmer.last(one)
-            ran = f"{last.state}, {last.written:,}, {last.seconds:.1f} s" if last else _("never run")
-            self.stdout.write("  ".join([one.name, *filter(None, marks), f"({ran})"]))
         if not todo:
             self.stdout.write(_("There are no such warmers."))
+            return
+        header = (_("warmer"), _("group"), "", _("cache"), _("last run"), _("fills"))
+        rows = [header, *(_row(one, time.time()) for one in todo)]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
+        for row in rows:
+            self.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
     def tell(self, results: Sequence[Result], *, as_json: bool) -> None:
         if as_json:
@@ -90,6 +94,15 @@ class Command(BaseCommand):
             self.stdout.write(line if one.state == "done" else self.style.ERROR(line))
         if not results:
             self.stdout.write(_("There is nothing to warm."))
+
+
+def _row(one: Warmer, now: float) -> tuple[str, ...]:
+    last = CacheWarmer.last(one)
+    ran = _("never")
+    if last:
+        values = {"state": last.state, "number": words.number(last.written), "age": seconds(max(0.0, now - last.at))}
+        ran = _("%(state)s %(age)s ago, %(number)s written") % values
+    return one.name, one.group, _("critical") if one.critical else "", one.alias, ran, " ".join(one.patterns)
 
 
 def _facts(one: Warmer) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
-from django.template.defaultfilters import filesizeformat
 
 from cache_admin.caching import CacheWarmer
 from cache_admin.keyspace.stats import CacheStats
+from cache_admin.operations import words
 from shop import bulk
 from shop.visits import Visitors
 
@@ -33,7 +33,7 @@ class Command(BaseCommand):
             self.tell(f"{done + 1} of {visits} visits")
         for done in bulk.fill(keys, rng):
             self.tell(f"{done:,} of {keys:,} keys")
-        self.stdout.write(f"Filled the caches: {visits} visits, {done:,} keys.")
+        self.stdout.write(f"Filled the caches: {visits} visits, and {done:,} keys beside theirs.")
         self.report()
 
     def warm(self) -> None:
@@ -47,11 +47,13 @@ class Command(BaseCommand):
             info = CacheStats.get_cache_info(alias)
             if info.keys and info.size and info.report:
                 most = ", ".join(stats.pattern for stats in info.report.patterns[:3])
-                keys, size = f"{info.keys.value:,.0f} keys", filesizeformat(info.size.value)
-                self.stdout.write(f"{alias}: {keys}, {size}; most by {most}")
+                size = words.size(info.size.value, exact=info.size.exact)
+                self.stdout.write(
+                    f"{alias}: {words.keys(info.keys.value, exact=info.keys.exact)}, {size}; most by {most}"
+                )
         products = CacheStats.analyze_cache_keys("default", "product:*")
         if products.keys:
-            self.stdout.write(f"product:* has {products.keys.value:,.0f} keys")
+            self.stdout.write(f"product:* has {words.keys(products.keys.value, exact=products.keys.exact)}")
 
     def tell(self, progress: str) -> None:
         """At most one line every two seconds."""
