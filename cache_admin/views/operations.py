@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
+from itertools import islice
 from typing import Any
 
 from django.conf import settings
@@ -68,23 +69,27 @@ class Operations(OperationList):
     fragment_name = "cache_admin/_operations.html"
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        return self.render(self.listing())
-
-    def listing(self) -> dict[str, Any]:
-        request, visible = self.request, self.visible().order_by()
-        today = datetime.now(timezone.get_current_timezone()).date()
         page = page_of(self.chosen(), request)
+        return self.render(
+            {
+                "page": page,
+                "rows": page.object_list,
+                "page_query": query(request, page=None),
+                "filtered": any(request.GET.get(name) for name in (*FILTERS, "date")),
+            }
+        )
+
+    def page_context(self) -> dict[str, Any]:
+        """What is around the table, which refreshes without it."""
+        get, visible = self.request.GET, self.visible().order_by()
+        today = datetime.now(timezone.get_current_timezone()).date()
         return {
-            "page": page,
-            "rows": page.object_list,
-            "page_query": query(request, page=None),
-            "export_query": query(request, page=None),
-            "filters": {name: request.GET.get(name, "") for name in (*FILTERS, "date")},
-            "filtered": any(request.GET.get(name) for name in (*FILTERS, "date")),
+            **super().page_context(),
+            "filters": {name: get.get(name, "") for name in (*FILTERS, "date")},
             "choices": {name: _choices(visible, name) for name in FILTERS},
-            "today": query(request, date=today.isoformat(), page=None),
-            "yesterday": query(request, date=(today - timedelta(days=1)).isoformat(), page=None),
-            "live": query(request),
+            "today": query(self.request, date=today.isoformat(), page=None),
+            "yesterday": query(self.request, date=(today - timedelta(days=1)).isoformat(), page=None),
+            "live": query(self.request),
         }
 
 
@@ -95,7 +100,10 @@ def _choices(rows: QuerySet[Operation], name: str) -> list[tuple[str, Any]]:
 
 
 class OperationsExport(OperationList):
+    """The newest, as filtered; the name of the file says when there are more."""
+
     def get(self, request: HttpRequest) -> HttpResponse:
-        rows = self.chosen().values_list(*EXPORT_FIELDS)[:EXPORT_ROWS]
+        rows = list(self.chosen().values_list(*EXPORT_FIELDS)[: EXPORT_ROWS + 1])
+        name = "operations.csv" if len(rows) <= EXPORT_ROWS else f"operations-newest-{EXPORT_ROWS}.csv"
         cells = ([cell.isoformat() if isinstance(cell, datetime) else cell for cell in row] for row in rows)
-        return csv_response("operations.csv", EXPORT_FIELDS, cells)
+        return csv_response(name, EXPORT_FIELDS, islice(cells, EXPORT_ROWS))

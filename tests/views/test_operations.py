@@ -7,11 +7,14 @@ from uuid import uuid4
 
 import pytest
 import redis
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from cache_admin.models import Operation
 from cache_admin.operations.base import kinds
+from cache_admin.views import operations
 from cache_admin.views.operations import KINDS
 from tests.views.conftest import SignIn, text, url
 
@@ -87,6 +90,25 @@ def test_the_export_keeps_the_filter_and_runs_no_formula(client: Client) -> None
     response = client.get(url("operations_export"), {"alias": "core"})
     (row,) = csv.DictReader(io.StringIO(text(response)))
     assert (row["summary"], row["reason"]) == ("a", "'=1+1")
+
+
+def test_an_export_that_is_cut_says_so_in_its_name(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operations, "EXPORT_ROWS", 2)
+    one()
+    one()
+    assert client.get(url("operations_export"))["Content-Disposition"] == 'attachment; filename="operations.csv"'
+    one()
+    response = client.get(url("operations_export"))
+    assert response["Content-Disposition"] == 'attachment; filename="operations-newest-2.csv"'
+    assert len(list(csv.DictReader(io.StringIO(text(response))))) == 2
+
+
+def test_a_refresh_asks_for_the_rows_alone(client: Client) -> None:
+    one()
+    client.get(url("operations"))
+    with CaptureQueriesContext(connection) as asked:
+        assert "Delete." in text(client.get(url("operations"), headers={"HX-Request": "true"}))
+    assert not [query for query in asked.captured_queries if "DISTINCT" in query["sql"] and "operation" in query["sql"]]
 
 
 def test_an_interrupted_operation_is_resumed_to_the_end(client: Client, raw: redis.Redis) -> None:
