@@ -238,13 +238,13 @@ def test_a_server_that_is_gone_has_its_exit_code(settings) -> None:
 def test_a_progress_bar_is_drawn_on_a_terminal_and_wiped(shop: redis.Redis) -> None:
     screen = Terminal()
     bar = terminal.ProgressBar(OutputWrapper(screen))
-    bar.show(Operation(scanned=50, total=200, done_keys=12_345))
+    bar.show(50, 200, 12_345)
     assert "25%" in screen.getvalue()
     assert "12,345" in screen.getvalue()
     bar.clear()
     assert screen.getvalue().endswith(" \r")
     silent = io.StringIO()
-    terminal.ProgressBar(OutputWrapper(silent)).show(Operation(scanned=1, total=2))
+    terminal.ProgressBar(OutputWrapper(silent)).show(1, 2, 0)
     assert silent.getvalue() == ""
 
 
@@ -322,6 +322,7 @@ def test_the_help_documents_exit_codes_and_json(command: str, capsys) -> None:
     text = capsys.readouterr().out
     assert "Exit codes: 0 done" in text
     assert "With --json, one object" in text
+    assert text.index("--alias") < text.index("--settings"), "its own options come first"
 
 
 def test_a_look_at_values_is_told_to_scripts_and_people(raw: redis.Redis) -> None:

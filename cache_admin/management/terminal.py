@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import signal
 import sys
 import threading
+from argparse import RawDescriptionHelpFormatter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any, ClassVar
 
-from django.core.management.base import CommandError, OutputWrapper
+from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter, OutputWrapper
 from django.db import DatabaseError
 from django.utils.translation import gettext as _
 
@@ -35,6 +38,25 @@ _CODES = {
     Operation.State.CANCELLED: CANCELLED,
     Operation.State.RUNNING: INTERRUPTED,
 }
+
+
+class _HelpFormatter(RawDescriptionHelpFormatter, DjangoHelpFormatter):
+    """Keeps the lines of an epilog, and the options of every command behind those of this one."""
+
+
+class TerminalCommand(BaseCommand):
+    """A command whose help ends with its exit codes and what ``--json`` prints."""
+
+    epilog: ClassVar[str]
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
+        return super().create_parser(
+            prog_name, subcommand, epilog=self.epilog, formatter_class=_HelpFormatter, **kwargs
+        )
+
+    def write_json(self, content: object) -> None:
+        """One JSON document on a line of standard output."""
+        self.stdout.write(json.dumps(content, ensure_ascii=False))
 
 
 @contextmanager
@@ -66,10 +88,10 @@ def run(plan: Plan, reason: str, stderr: OutputWrapper) -> Operation:
     """Runs a plan here and now, with a progress bar where ``stderr`` is a terminal. Ctrl-C ends it at its next step."""
     operation, _created = runner.begin(plan, None, reason, username=username())
     bar = ProgressBar(stderr)
-    with _interruptible() as interrupted:
+    with interruptible() as interrupted:
 
         def watch(row: Operation) -> None:
-            bar.show(row)
+            bar.show(row.scanned, row.total, row.done_keys)
             if interrupted.is_set():
                 raise Cancelled(_("Cancelled at the terminal."))
 
@@ -93,12 +115,13 @@ class ProgressBar:
     def __init__(self, out: OutputWrapper) -> None:
         self._out = out if out.isatty() else None
 
-    def show(self, row: Operation) -> None:
+    def show(self, scanned: int, total: int | None, done: int) -> None:
+        """``scanned`` of ``total`` as a bar, and the number ``done`` behind it."""
         if self._out:
-            share = min(1.0, row.scanned / row.total) if row.total else 0.0
+            share = min(1.0, scanned / total) if total else 0.0
             filled = round(share * _WIDTH)
-            done = f"  {row.done_keys:,}" if row.done_keys else ""
-            self._out.write(f"\r[{'#' * filled}{'.' * (_WIDTH - filled)}] {share:4.0%}{done} ", ending="")
+            number = f"  {done:,}" if done else ""
+            self._out.write(f"\r[{'#' * filled}{'.' * (_WIDTH - filled)}] {share:4.0%}{number} ", ending="")
             self._out.flush()
 
     def say(self, text: str) -> None:
@@ -114,7 +137,7 @@ class ProgressBar:
 
 
 @contextmanager
-def _interruptible() -> Iterator[threading.Event]:
+def interruptible() -> Iterator[threading.Event]:
     """Ctrl-C sets the event instead of breaking whatever runs; a second one breaks it. Where it is ignored, as in the
     background of a shell script, it stays so."""
     event = threading.Event()

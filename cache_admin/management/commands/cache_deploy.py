@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
 from cache_admin.adapters import adapter, aliases
@@ -26,13 +25,9 @@ prefix, complete, scanned and total (keys of the database), keys, bytes and patt
 error."""
 
 
-class Command(BaseCommand):
+class Command(terminal.TerminalCommand):
     help = "Mark a deploy: from now on other code runs. The admin compares every pattern before and after it."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        return super().create_parser(
-            prog_name, subcommand, epilog=_CODES, formatter_class=RawDescriptionHelpFormatter, **kwargs
-        )
+    epilog = _CODES
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("label", metavar="LABEL", help="of the release: a version, a tag, the id of a commit")
@@ -53,7 +48,7 @@ class Command(BaseCommand):
                 text = _("What %(alias)s holds is not known: %(why)s") % {"alias": alias, "why": contents.error}
                 self.stderr.write(self.style.WARNING(text))
         if options["json"]:
-            self.stdout.write(json.dumps(result(deploy, held), ensure_ascii=False))
+            self.write_json(result(deploy, held))
         else:
             self.stdout.write(_("Marked the deploy %(label)s.") % {"label": deploy.label})
             for alias, contents in held.items():

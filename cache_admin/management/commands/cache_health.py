@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
 from cache_admin import conf
@@ -40,13 +39,9 @@ page), muted (code, text, found, reason, username, created), more, notes; or err
 lookups, hit_rate, since (Unix time), state (held, under, "too few")."""
 
 
-class Command(BaseCommand):
+class Command(terminal.TerminalCommand):
     help = "Tell what is wrong with the caches, with evidence and what to do. Muted findings do not fail."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        return super().create_parser(
-            prog_name, subcommand, epilog=_CODES, formatter_class=RawDescriptionHelpFormatter, **kwargs
-        )
+    epilog = _CODES
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -88,7 +83,7 @@ class Command(BaseCommand):
         code, why = _judged(found, outcomes)
         if options["json"]:
             content = public.as_json(found, outcomes, since=since, deploy=deploy, code=code)
-            self.stdout.write(json.dumps(content, ensure_ascii=False))
+            self.write_json(content)
         else:
             for name, health in found.items():
                 self.tell(name, health)

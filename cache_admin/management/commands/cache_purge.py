@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -29,14 +28,9 @@ alone); dry_run; over; state ("planned", "nothing", or how the operation ended);
 warnings; error."""
 
 
-class Command(BaseCommand):
+class Command(terminal.TerminalCommand):
     help = "Delete the keys of a cache that match patterns, after showing how many they are; never more than those."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        epilog = f"{terminal.EXIT_CODES}\n\n{_JSON}"
-        return super().create_parser(
-            prog_name, subcommand, epilog=epilog, formatter_class=RawDescriptionHelpFormatter, **kwargs
-        )
+    epilog = f"{terminal.EXIT_CODES}\n\n{_JSON}"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -72,7 +66,7 @@ class Command(BaseCommand):
                     self.ask(found)
                 operation = terminal.run(found, options["reason"], self.stderr)
         if options["json"]:
-            self.stdout.write(json.dumps(result(found, operation, options), ensure_ascii=False))
+            self.write_json(result(found, operation, options))
         if operation:
             if not options["json"]:
                 self.stdout.write(outcome(operation))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.utils.translation import gettext as _
 
 from cache_admin import conf
@@ -34,14 +32,9 @@ python, started, seconds, patterns: those with any fault, as pattern, keys, look
 detail, text, fatal, values, example)."""
 
 
-class Command(BaseCommand):
+class Command(terminal.TerminalCommand):
     help = "Show what fills a cache: patterns with keys and bytes, and the largest keys. A sample, unless --full."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        epilog = f"{terminal.EXIT_CODES}\n\n{_JSON}"
-        return super().create_parser(
-            prog_name, subcommand, epilog=epilog, formatter_class=RawDescriptionHelpFormatter, **kwargs
-        )
+    epilog = f"{terminal.EXIT_CODES}\n\n{_JSON}"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--alias", default="default", help="key of CACHES (default: %(default)s)")
@@ -65,7 +58,7 @@ class Command(BaseCommand):
                 report = census.sample(cache, conf.current().SAMPLE_MILLISECONDS)
             if options["json"]:
                 content = public.as_json(report, _namer(alias), growth.changes(report))
-                self.stdout.write(json.dumps(content, ensure_ascii=False))
+                self.write_json(content)
             else:
                 self.tell(report)
 
@@ -83,7 +76,7 @@ class Command(BaseCommand):
         if look is None:
             raise Unavailable(_("The look is over, but its report cannot be read back from the database."))
         if as_json:
-            self.stdout.write(json.dumps(operation_values.as_json(look, _namer(alias)), ensure_ascii=False))
+            self.write_json(operation_values.as_json(look, _namer(alias)))
             return
         words_of = {"number": words.number(look.looked_at), "unreadable": words.number(look.unreadable)}
         self.stdout.write(f"{alias}: " + _("%(unreadable)s of %(number)s values cannot be read") % words_of)

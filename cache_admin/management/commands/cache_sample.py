@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
 from cache_admin.management import terminal
@@ -24,13 +23,9 @@ With --json, one object a line and round: at (Unix time) and servers, a list of 
 "left" to another process), keys, memory, hits, misses, error."""
 
 
-class Command(BaseCommand):
+class Command(terminal.TerminalCommand):
     help = "Read the counters of all servers once and store them for the history. One process at a time does it."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        return super().create_parser(
-            prog_name, subcommand, epilog=_CODES, formatter_class=RawDescriptionHelpFormatter, **kwargs
-        )
+    epilog = _CODES
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         often = parser.add_mutually_exclusive_group()
@@ -56,7 +51,7 @@ class Command(BaseCommand):
             raise CommandError(" ".join(str(one.error) for one in failed), returncode=terminal.UNAVAILABLE)
 
     def go_on(self, every: float, *, as_json: bool) -> None:
-        with terminal._interruptible() as stop:
+        with terminal.interruptible() as stop:
             due = time.monotonic() + every
             while not stop.wait(max(0.0, due - time.monotonic())):
                 due = max(due + every, time.monotonic())
@@ -67,7 +62,7 @@ class Command(BaseCommand):
         if as_json:
             servers = [_facts(one) for one in found.taken]
             servers += [{"server": node.name, "state": "left"} for node in found.left]
-            self.stdout.write(json.dumps({"at": round(time.time(), 3), "servers": servers}, ensure_ascii=False))
+            self.write_json({"at": round(time.time(), 3), "servers": servers})
         else:
             for one in found.taken:
                 self.stdout.write(_line(one))

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, OutputWrapper
+from django.core.management.base import CommandError, OutputWrapper
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from cache_admin.caching.warmers import Warmer, chosen, discover
 from cache_admin.caching.warming import CacheWarmer, Result
 from cache_admin.management import terminal
-from cache_admin.models import Operation
 from cache_admin.operations import words
 from cache_admin.templatetags.cache_admin import seconds
 
@@ -28,13 +26,9 @@ With --json, one object on standard output: warmers (a list of name, state, writ
 --list a list of name, group, critical, alias, patterns, every and last (the last run, or null)."""
 
 
-class Command(BaseCommand):
+class Command(terminal.TerminalCommand):
     help = "Run the warmers of the project: functions that fill a cache before anybody asks. All without a choice."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        return super().create_parser(
-            prog_name, subcommand, epilog=_CODES, formatter_class=RawDescriptionHelpFormatter, **kwargs
-        )
+    epilog = _CODES
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("names", nargs="*", metavar="NAME", help="of warmers; see --list")
@@ -59,7 +53,7 @@ class Command(BaseCommand):
         if options["list"]:
             self.show_list(todo, as_json=options["json"])
             return
-        with terminal._interruptible() as stop:
+        with terminal.interruptible() as stop:
             bar = _Bar(self.stderr, len(todo))
             results = CacheWarmer.run(todo, concurrent=options["concurrent"], progress=bar.show, stop=stop)
             bar.clear()
@@ -73,7 +67,7 @@ class Command(BaseCommand):
 
     def show_list(self, todo: Sequence[Warmer], *, as_json: bool) -> None:
         if as_json:
-            self.stdout.write(json.dumps([_facts(one) for one in todo], ensure_ascii=False))
+            self.write_json([_facts(one) for one in todo])
             return
         if not todo:
             self.stdout.write(_("There are no such warmers."))
@@ -87,7 +81,7 @@ class Command(BaseCommand):
     def tell(self, results: Sequence[Result], *, as_json: bool) -> None:
         if as_json:
             ok = all(result.state == "done" for result in results)
-            self.stdout.write(json.dumps({"warmers": [asdict(one) for one in results], "ok": ok}, ensure_ascii=False))
+            self.write_json({"warmers": [asdict(one) for one in results], "ok": ok})
             return
         for one in results:
             line = f"{one.name}  {one.state}  {one.written:,}  {one.seconds:.1f} s  {one.error}".rstrip()
@@ -124,7 +118,7 @@ class _Bar:
         with self._lock:
             self._written[name] = written
             done = len(self._written) - 1
-            self._bar.show(Operation(scanned=done, total=self._total, done_keys=sum(self._written.values())))
+            self._bar.show(done, self._total, sum(self._written.values()))
 
     def clear(self) -> None:
         self._bar.clear()
