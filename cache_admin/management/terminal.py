@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from argparse import RawDescriptionHelpFormatter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, ClassVar
@@ -57,6 +57,13 @@ class TerminalCommand(BaseCommand):
     def write_json(self, content: object) -> None:
         """One JSON document on a line of standard output."""
         self.stdout.write(json.dumps(content, ensure_ascii=False))
+
+    def write_table(self, rows: Sequence[Sequence[str]], figures: Collection[int] = ()) -> None:
+        """Rows in columns; ``figures`` are the indexes of those that end flush."""
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            cells = (cell.rjust(widths[i]) if i in figures else cell.ljust(widths[i]) for i, cell in enumerate(row))
+            self.stdout.write("  ".join(cells).rstrip())
 
 
 @contextmanager

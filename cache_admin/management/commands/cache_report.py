@@ -85,9 +85,7 @@ class Command(terminal.TerminalCommand):
             for pattern in look.patterns
             for text in (operation_values.sentence_of(look, trouble) for trouble in pattern.troubles)
         ]
-        widths = [max(len(row[i]) for row in rows) for i in range(2)] if rows else []
-        for pattern, share, text in rows:
-            self.stdout.write(f"{pattern.ljust(widths[0])}  {share.rjust(widths[1])}  {text}")
+        self.write_table(rows, figures={1})
 
     def tell(self, report: Report) -> None:
         share = _("all %(total)s") if report.complete else _("sampled %(scanned)s of %(total)s")
@@ -97,29 +95,23 @@ class Command(terminal.TerminalCommand):
         for note in report.notes:
             self.stdout.write(self.style.WARNING(note))
         rows = [_row(stats) for stats in report.patterns[:_ROWS]]
-        self.table((_("pattern"), _("keys"), _("memory"), _("share"), _("no expiry")), rows)
+        self.part((_("pattern"), _("keys"), _("memory"), _("share"), _("no expiry")), rows, {1, 2, 3, 4})
         if (more := len(report.patterns) - _ROWS) > 0:
             self.stdout.write(_("and %(number)s more patterns") % {"number": words.number(more)})
         if report.foreign:
             foreign = [
-                (one.pattern, _keys(one.keys), _size(one.size) if one.size.value else _("no access"), one.owner, "")
+                (one.pattern, _keys(one.keys), _size(one.size) if one.size.value else _("no access"), one.owner)
                 for one in report.foreign[:_ROWS]
             ]
-            self.table((_("not of this alias"), _("keys"), _("memory"), _("owner"), ""), foreign)
+            self.part((_("not of this alias"), _("keys"), _("memory"), _("owner")), foreign, {1, 2})
         if report.large_keys:
             cache = adapter(report.alias)
-            large = [
-                (name_of(cache, key.key).text, words.size(key.size), key.type, "", "") for key in report.large_keys[:10]
-            ]
-            self.table((_("large keys"), _("memory"), _("type"), "", ""), large)
+            large = [(name_of(cache, key.key).text, words.size(key.size), key.type) for key in report.large_keys[:10]]
+            self.part((_("large keys"), _("memory"), _("type")), large, {1})
 
-    def table(self, header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    def part(self, header: tuple[str, ...], rows: Sequence[tuple[str, ...]], figures: set[int]) -> None:
         self.stdout.write("")
-        widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
-        for row in (header, *rows):
-            first, *rest = row
-            cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))]
-            self.stdout.write("  ".join(cells).rstrip())
+        self.write_table([header, *rows], figures)
 
 
 def _namer(alias: str) -> Callable[[bytes], str]:

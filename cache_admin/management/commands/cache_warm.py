@@ -73,10 +73,7 @@ class Command(terminal.TerminalCommand):
             self.stdout.write(_("There are no such warmers."))
             return
         header = (_("warmer"), _("group"), "", _("cache"), _("last run"), _("fills"))
-        rows = [header, *(_row(one, time.time()) for one in todo)]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
-        for row in rows:
-            self.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        self.write_table([header, *(_row(one, time.time()) for one in todo)])
 
     def tell(self, results: Sequence[Result], *, as_json: bool) -> None:
         if as_json:
