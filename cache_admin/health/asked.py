@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from django.utils.translation import gettext as _
 
+from cache_admin import words
 from cache_admin.health import wording
 from cache_admin.health.counted import Counted
 from cache_admin.health.facts import Facts
@@ -17,7 +18,6 @@ from cache_admin.health.servers import EVICTING
 from cache_admin.health.worth import Doubt, doubtful
 from cache_admin.keyspace import estimates
 from cache_admin.monitoring.usage import OTHER, Counts
-from cache_admin.operations import words
 from cache_admin.patterns import display
 
 #: Look-ups of an hour, and of the day before, below which a hit rate is noise; and its least fall, 0 to 1.

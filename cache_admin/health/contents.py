@@ -9,6 +9,7 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from cache_admin import words
 from cache_admin.adapters.server_info import ServerInfo
 from cache_admin.health import wording
 from cache_admin.health.facts import Facts
@@ -16,7 +17,6 @@ from cache_admin.health.finding import Finding, Level, code, finder
 from cache_admin.health.servers import EVICTING, FILLING
 from cache_admin.keyspace import estimates, forecast
 from cache_admin.keyspace.report import ForeignStats, PatternStats
-from cache_admin.operations import words
 
 #: Keys of a pattern that never expire, surely more than half as many, and their share of the alias's memory: less is
 #: no danger to anybody.

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from django.utils.translation import gettext as _
 
+from cache_admin import words
 from cache_admin.health import wording
 from cache_admin.health.facts import Facts
 from cache_admin.health.finding import Finding, Level, code, finder
-from cache_admin.operations import words
 
 _LEVELS: dict[str, Level] = {"bad": "bad", "warn": "warn"}
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.formats import number_format, time_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from cache_admin import words
 from cache_admin.adapters.sentences import about
 from cache_admin.adapters.server_info import ServerInfo
 from cache_admin.health import wording
 from cache_admin.health.facts import HOUR, Facts
 from cache_admin.health.finding import Finding, Level, finder, node_finder, of_node
 from cache_admin.monitoring.sampler import NodeReading
-from cache_admin.operations import words
 
 #: Shares of the memory limit under a policy that evicts nothing: writes fail at 1, and growth needs time to be seen.
 NEARLY_FULL, FILLING = 0.95, 0.85
@@ -100,8 +99,8 @@ def evicting(facts: Facts, node: NodeReading, info: ServerInfo) -> Iterator[Find
 def no_limit(facts: Facts, node: NodeReading, info: ServerInfo) -> Iterator[Finding]:
     if info.memory is None or info.memory_limit != 0:
         return
-    used = filesizeformat(info.memory)
-    text = _("no memory limit: %(used)s used, and the server may keep growing") % {"used": used}
+    figures = {"used": words.size(info.memory)}
+    text = _("no memory limit: %(used)s used, and the server may keep growing") % figures
     peak = () if info.memory_peak is None else (_("at most %(peak)s so far") % {"peak": words.size(info.memory_peak)},)
     yield Finding("no-limit", "warn", text, peak, _("Set maxmemory and an evicting policy such as allkeys-lru."))
 

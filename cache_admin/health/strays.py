@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from django.utils.translation import gettext as _
 
+from cache_admin import words
 from cache_admin.health import wording
 from cache_admin.health.facts import Facts
 from cache_admin.health.finding import Finding, Level, code, finder
@@ -13,7 +14,7 @@ from cache_admin.keyspace.leftovers import Strangers
 from cache_admin.keyspace.report import Report
 from cache_admin.keyspace.unreadable import PatternValues, ValuesReport
 from cache_admin.monitoring.usage import OTHER
-from cache_admin.operations import values, words
+from cache_admin.operations import values
 from cache_admin.patterns import within
 
 #: Keys of a foreign owner below which nobody cares, and their share of the database's memory that is a waste of it.

@@ -1,4 +1,4 @@
-"""Figures in the sentences of findings, beside those of :mod:`cache_admin.operations.words`."""
+"""Figures in the sentences of findings, beside those of :mod:`cache_admin.words`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from datetime import datetime
 from django.utils import timezone
 from django.utils.formats import date_format, number_format, time_format
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from cache_admin import words
 from cache_admin.keyspace.report import Estimate, Report
-from cache_admin.operations import words
 
-_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+_UNITS = ((86_400, gettext_lazy("d")), (3_600, gettext_lazy("h")), (60, gettext_lazy("min")))
 
 
 def percent(share: float) -> str:
@@ -23,11 +24,11 @@ def percent(share: float) -> str:
 def duration(seconds: float) -> str:
     """ "12 ms", "3.4 s", "5 min", "2 h", "3 d"."""
     if seconds < 1:
-        return f"{number_format(seconds * 1000, decimal_pos=0)}\u00a0ms"
+        return f"{number_format(seconds * 1000, decimal_pos=0)}\u00a0{_('ms')}"
     for size, unit in _UNITS:
         if seconds >= 2 * size:
             return f"{number_format(seconds / size, decimal_pos=0)}\u00a0{unit}"
-    return f"{number_format(seconds, decimal_pos=0 if seconds >= 10 else 1)}\u00a0s"
+    return f"{number_format(seconds, decimal_pos=0 if seconds >= 10 else 1)}\u00a0{_('s')}"
 
 
 def rate(number: float) -> str:
@@ -55,12 +56,12 @@ def moment(at: float, now: float) -> str:
 
 def counted(number: float, share: float) -> str:
     """ "41,233"; "≈ 41,233" where only a ``share`` of the operations is counted."""
-    return words.number(number) if share == 1 else f"≈\u202f{words.number(number)}"
+    return words.number(number, exact=share == 1)
 
 
 def marked(share: float, *, exact: bool) -> str:
     """ "42 %", "≈ 42 %"."""
-    return percent(share) if exact else f"≈\u202f{percent(share)}"
+    return words.marked(percent(share), exact=exact)
 
 
 def looked(report: Report) -> str:

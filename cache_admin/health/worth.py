@@ -12,13 +12,13 @@ from typing import Literal
 
 from django.utils.translation import gettext as _
 
+from cache_admin import words
 from cache_admin.health import wording
 from cache_admin.health.counted import Counted
 from cache_admin.health.finding import Level
 from cache_admin.keyspace import catalogue
 from cache_admin.keyspace.coverage import typical
 from cache_admin.monitoring.usage import Counts, total
-from cache_admin.operations import words
 
 #: Hours of counts before this one, and sets really counted, below which nothing is said: after a flush all is written
 #: and little read yet.

@@ -15,11 +15,12 @@ from datetime import datetime
 from statistics import median
 
 from django.utils import timezone
-from django.utils.formats import number_format, time_format
+from django.utils.formats import time_format
 from django.utils.translation import gettext as _
 
 from cache_admin.keyspace import estimates
 from cache_admin.keyspace.report import SOON_MINUTES, Estimate, PatternStats, Report
+from cache_admin.words import number
 
 #: Least share of its keys that expires in a minute that is a cliff, and how many times as many as in those before.
 CLIFF_SHARE = 0.2
@@ -69,12 +70,11 @@ class Cliff:
     @property
     def sentence(self) -> str:
         """ "18,000 keys of catalog:* expire at 14:00, 62 % of the pattern." """
-        number = number_format(round(self.keys.value), force_grouping=True)
         words = {
-            "keys": number if self.keys.exact else f"≈\u202f{number}",
+            "keys": number(self.keys.value, exact=self.keys.exact),
             "pattern": self.stats.pattern,
             "when": self.when,
-            "share": f"{number_format(round(self.share * 100))}\u00a0%",
+            "share": f"{number(self.share * 100)}\u00a0%",
         }
         if self.whole_alias:
             return _("%(keys)s keys expire %(when)s, %(share)s of this cache; most of them are %(pattern)s.") % words

@@ -23,6 +23,7 @@ from cache_admin.keyspace.report import PatternStats, Report
 from cache_admin.keyspace.stored import moment
 from cache_admin.models import Growth
 from cache_admin.monitoring.database import looking
+from cache_admin.words import marked
 
 TOP = 500  #: patterns kept of a day
 DAYS = 90  #: days kept
@@ -94,7 +95,7 @@ class Change:
         percent = abs(self.share) * 100
         digits = 0 if percent >= 10 else 1
         share = f"{number_format(round(percent, digits), decimal_pos=digits, force_grouping=True)}\u00a0%"
-        words = {"share": share if self.exact else f"≈\u202f{share}", "ago": ago}
+        words = {"share": marked(share, exact=self.exact), "ago": ago}
         return _("%(share)s more than %(ago)s") % words if self.share > 0 else _("%(share)s less than %(ago)s") % words
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
+from cache_admin import words
 from cache_admin.keyspace import estimates
 from cache_admin.keyspace.report import Estimate
 from cache_admin.keyspace.verdicts import ORDER, Basis, Side, Verdict
@@ -103,7 +104,7 @@ def errors(before: Side, after: Side, basis: Basis) -> Verdict | None:
     # Where nothing was asked before, nothing failed either.
     if now.low <= (then.high if one.operations + one.errors else 0.0):
         return None
-    return Verdict("errors", _("%(number)s operations failed") % {"number": _number(other.errors)}, other.errors)
+    return Verdict("errors", _("%(number)s operations failed") % {"number": words.number(other.errors)}, other.errors)
 
 
 def unwritten(before: Side, after: Side, basis: Basis) -> Verdict | None:
@@ -201,8 +202,5 @@ def _factor(ratio: float) -> str:
     return str(number_format(ratio, decimal_pos=1 if ratio < 10 else 0, force_grouping=True))
 
 
-def _number(figure: Estimate | int) -> str:
-    if isinstance(figure, Estimate):
-        text = number_format(round(figure.value), force_grouping=True)
-        return str(text) if figure.exact else f"≈\u202f{text}"
-    return str(number_format(figure, force_grouping=True))
+def _number(figure: Estimate) -> str:
+    return words.number(figure.value, exact=figure.exact)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from cache_admin.keyspace.holdings import Holding
 from cache_admin.monitoring.usage import Counts
+from cache_admin.words import number
 
 #: Kinds of verdict, worst first, with their grade.
 GRADES: dict[str, str] = {
@@ -92,8 +92,7 @@ def in_words(found: Mapping[str, int]) -> str:
         parts.append(words % {"number": endless})
     if left := found.get("left"):
         words = ngettext("%(keys)s key left behind", "%(keys)s keys left behind", left)
-        mark = "≈\u202f" if found.get("left_about") else ""
-        parts.append(words % {"keys": f"{mark}{number_format(left, force_grouping=True)}"})
+        parts.append(words % {"keys": number(left, exact=not found.get("left_about"))})
     if not parts:
         parts.append(_("no pattern is worse"))
     if new:

@@ -16,6 +16,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Model
 from django.utils.translation import gettext as _
 
+from cache_admin import words
 from cache_admin.adapters import adapter
 from cache_admin.adapters.base import Adapter
 from cache_admin.adapters.sentences import about
@@ -26,7 +27,6 @@ from cache_admin.caching.views import user_prefix
 from cache_admin.exceptions import CacheAdminError, InvalidPattern, KeyChanges, NotPermitted
 from cache_admin.keys import escape_glob
 from cache_admin.keyspace import reports
-from cache_admin.operations import words
 from cache_admin.operations.targets import Meant, Target
 from cache_admin.values.codecs import decode
 from cache_admin.values.parts import Container, pairs

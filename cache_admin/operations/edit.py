@@ -9,11 +9,12 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from django.core.exceptions import PermissionDenied
 from django.utils.translation import gettext as _
 
+from cache_admin import words
 from cache_admin.adapters import adapter
 from cache_admin.exceptions import InvalidPattern
 from cache_admin.keyspace import catalogue
 from cache_admin.models import Operation
-from cache_admin.operations import runner, words
+from cache_admin.operations import runner
 from cache_admin.operations.base import Kind, Plan, Step, digest
 from cache_admin.operations.purge import MAX_SECONDS
 from cache_admin.values import masking

@@ -15,7 +15,7 @@ from cache_admin.keyspace import catalogue, reports
 from cache_admin.models import Operation
 from cache_admin.operations import stale, targets
 from cache_admin.operations.base import Kind, Overrun, Step, digest
-from cache_admin.operations.words import number
+from cache_admin.words import number
 
 #: Most seconds that matching keys wait for a batch to fill, so that sparse ones are not left to the end.
 _LONGEST_WAIT = 0.5

@@ -10,12 +10,11 @@ from django.core.exceptions import PermissionDenied
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from cache_admin import conf
+from cache_admin import conf, words
 from cache_admin.adapters import adapter, aliases
 from cache_admin.adapters.base import Adapter, Removed
 from cache_admin.exceptions import CacheAdminError, InvalidPattern
 from cache_admin.keys import show
-from cache_admin.operations import words
 from cache_admin.operations.base import APP, PatternShare, Plan
 from cache_admin.operations.looking import Look, look
 from cache_admin.operations.matching import OverMatching

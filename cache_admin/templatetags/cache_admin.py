@@ -21,10 +21,9 @@ from cache_admin.adapters.base import Adapter
 from cache_admin.keyspace.growth import Change
 from cache_admin.keyspace.report import TTL_EDGES, Estimate, PatternStats
 from cache_admin.views.naming import Name, name_of
+from cache_admin.words import MARK, marked
 
 register = template.Library()
-#: Before an estimate.
-MARK = "≈\u202f"
 #: Characters of a pattern between two stars that are shown.
 LONGEST_TEXT = 96
 _PIECE = re.compile(r"[^:./]*[:./]+|[^:./]+")
@@ -66,8 +65,7 @@ def grown(change: Change, measured: bool) -> str:
     if not difference:
         return "±0"
     amount = size(abs(difference)) if measured else count(abs(difference))
-    mark = "" if change.exact else "≈\u202f"
-    return f"{mark}{'+' if difference > 0 else '−'}{amount}"  # noqa: RUF001
+    return marked(f"{'+' if difference > 0 else '−'}{amount}", exact=change.exact)  # noqa: RUF001
 
 
 @register.filter
@@ -149,7 +147,7 @@ def seconds(value: float | None) -> str:
     if value is None:
         return "—"
     if value < 10:
-        return f"{numeral(round(value, 1), 0 if value == int(value) else 1)}\u00a0s"
+        return f"{numeral(round(value, 1), 0 if value == int(value) else 1)}\u00a0{_('s')}"
     parts = []
     rest = int(value)
     for unit, length in ((_("d"), 86_400), (_("h"), 3_600), (_("min"), 60), (_("s"), 1)):
@@ -166,7 +164,7 @@ def duration(value: float) -> str:
     """How long a call took: "0.4 ms", "23 ms", "1.2 s", and longer ones as :func:`seconds`."""
     if value >= 1:
         return seconds(value)
-    return f"{numeral(round(value * 1000, 1), 1 if value < 0.01 else 0)}\u00a0ms"
+    return f"{numeral(round(value * 1000, 1), 1 if value < 0.01 else 0)}\u00a0{_('ms')}"
 
 
 @register.filter

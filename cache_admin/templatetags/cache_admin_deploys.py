@@ -14,7 +14,8 @@ from cache_admin.keyspace.compared import Left
 from cache_admin.keyspace.judging import points
 from cache_admin.keyspace.report import Estimate
 from cache_admin.keyspace.verdicts import in_words
-from cache_admin.templatetags.cache_admin import MARK, Figure, _ttl_labels, _value, count, duration, mark, percent, size
+from cache_admin.templatetags.cache_admin import Figure, _ttl_labels, _value, count, duration, mark, percent, size
+from cache_admin.words import MARK
 
 register = template.Library()
 _WORDS: dict[str, Callable[[Any], str]] = {"count": count, "size": size, "percent": percent, "duration": duration}

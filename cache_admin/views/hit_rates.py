@@ -25,6 +25,7 @@ from cache_admin.patterns import display
 from cache_admin.views.base import CacheView
 from cache_admin.views.export import csv_response, download
 from cache_admin.views.listing import headers, page_of, query
+from cache_admin.words import MARK
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise as StrOrPromise
@@ -111,7 +112,7 @@ class UsagePage(CacheView):
         return {
             "usage": self.usage,
             "span": self.span,
-            "approx": "≈\u202f" if self.estimated else "",
+            "approx": MARK if self.estimated else "",
             "share": conf.current().RECORDING_SHARE,
             "off": rates.not_counted(self.cache.alias),
         }

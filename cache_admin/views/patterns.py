@@ -23,6 +23,7 @@ from cache_admin.views.census import CensusPage
 from cache_admin.views.export import csv_response, download
 from cache_admin.views.listing import headers, page_of, query
 from cache_admin.views.naming import name_of
+from cache_admin.words import MARK
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise as StrOrPromise
@@ -62,7 +63,7 @@ class PatternTable(CensusPage):
         """What the application asked of the alias lately."""
         return {
             "usage": rates.usage(self.cache.alias, LATELY),
-            "approx": "≈\u202f" if conf.current().RECORDING_SHARE < 1 else "",
+            "approx": MARK if conf.current().RECORDING_SHARE < 1 else "",
         }
 
     @property

@@ -8,12 +8,13 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
+from cache_admin import words
 from cache_admin.adapters import adapter, aliases
 from cache_admin.exceptions import CacheAdminError
 from cache_admin.keyspace.holdings import Contents, load, together
 from cache_admin.management import terminal
 from cache_admin.models import Deploy
-from cache_admin.operations import census, deploying, words
+from cache_admin.operations import census, deploying
 from cache_admin.operations.driving import TERMINAL
 
 _CODES = f"""Exit codes: 0 marked, also when a server was away, which costs its contents only; {terminal.FAILED} failed,

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
-from cache_admin import conf
+from cache_admin import conf, words
 from cache_admin.adapters import adapter, aliases
 from cache_admin.exceptions import CacheAdminError, UnknownAlias
 from cache_admin.health import checking, counted, limits, public, wording
@@ -19,7 +19,6 @@ from cache_admin.health.limits import Outcome
 from cache_admin.management import terminal
 from cache_admin.models import Deploy
 from cache_admin.monitoring import deploys
-from cache_admin.operations import words
 
 LOW = 3
 LONGEST_WAIT = 3_600

@@ -10,10 +10,10 @@ from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from cache_admin import words
 from cache_admin.adapters import adapter
 from cache_admin.management import terminal
 from cache_admin.models import Operation
-from cache_admin.operations import words
 from cache_admin.operations.base import PatternShare, Plan
 from cache_admin.operations.purge import plan
 from cache_admin.operations.targets import Target

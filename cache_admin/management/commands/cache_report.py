@@ -8,7 +8,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from cache_admin import conf
+from cache_admin import conf, words
 from cache_admin.adapters import adapter
 from cache_admin.exceptions import Unavailable
 from cache_admin.keyspace import census, growth, public, reports, unreadable
@@ -16,7 +16,6 @@ from cache_admin.keyspace.report import Estimate, PatternStats, Report
 from cache_admin.management import terminal
 from cache_admin.operations import census as operation_census
 from cache_admin.operations import values as operation_values
-from cache_admin.operations import words
 from cache_admin.views.naming import name_of
 
 _ROWS = 30
@@ -131,7 +130,7 @@ def _size(figure: Estimate) -> str:
 def _row(stats: PatternStats) -> tuple[str, ...]:
     return (
         stats.pattern,
-        words.number(stats.keys.value) if stats.keys.exact else f"≈\u202f{words.number(stats.keys.value)}",
+        words.number(stats.keys.value, exact=stats.keys.exact),
         _size(stats.size),
         f"{stats.size_share.value:.1%}",
         f"{stats.no_expiry.value:.0%}",

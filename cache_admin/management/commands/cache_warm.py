@@ -13,10 +13,10 @@ from django.core.management.base import CommandError, OutputWrapper
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from cache_admin import words
 from cache_admin.caching.warmers import Warmer, chosen, discover
 from cache_admin.caching.warming import CacheWarmer, Result
 from cache_admin.management import terminal
-from cache_admin.operations import words
 from cache_admin.templatetags.cache_admin import seconds
 
 _CODES = f"""Exit codes: 0 all warmers chosen are done; {terminal.FAILED} one failed, took too long, or runs already;

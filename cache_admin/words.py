@@ -1,4 +1,4 @@
-"""Figures in the sentences of operations, as the pages write them."""
+"""Figures in sentences, as all pages, findings and commands write them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,29 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+#: Before whatever is estimated.
+MARK = "≈\u202f"
 
-def number(value: float) -> str:
-    """ "41,233", grouped as the language does."""
-    return str(number_format(round(value), force_grouping=True))
+
+def marked(text: str, *, exact: bool) -> str:
+    """ "42", or "≈ 42" where it is an estimate."""
+    return text if exact else f"{MARK}{text}"
+
+
+def number(value: float, *, exact: bool = True) -> str:
+    """ "41,233", "≈ 41,233", grouped as the language does."""
+    return marked(str(number_format(round(value), force_grouping=True)), exact=exact)
 
 
 def keys(value: float, *, exact: bool = True) -> str:
     """ "1 key", "41,233 keys", "≈ 41,233 keys"."""
     words = ngettext("%(number)s key", "%(number)s keys", round(value)) % {"number": number(value)}
-    return words if exact else f"≈\u202f{words}"
+    return marked(words, exact=exact)
+
+
+def size(value: float, *, exact: bool = True) -> str:
+    """ "12.4 MB", "≈ 12.4 MB"."""
+    return marked(str(filesizeformat(round(value))), exact=exact)
 
 
 def some(texts: Sequence[str], most: int = 3) -> str:
@@ -26,9 +39,3 @@ def some(texts: Sequence[str], most: int = 3) -> str:
     shown = ", ".join(texts[:most])
     more = len(texts) - most
     return shown if more <= 0 else _("%(shown)s and %(number)d more") % {"shown": shown, "number": more}
-
-
-def size(value: float, *, exact: bool = True) -> str:
-    """ "12.4 MB", "≈ 12.4 MB"."""
-    words = str(filesizeformat(round(value)))
-    return words if exact else f"≈\u202f{words}"
