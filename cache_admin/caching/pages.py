@@ -27,7 +27,7 @@ from django.utils.translation import gettext as _
 
 from cache_admin.bookkeeping import unwatched
 from cache_admin.caching.patterns import can_list, delete_matching
-from cache_admin.caching.views import user_prefix
+from cache_admin.caching.views import is_per_user, user_prefix
 from cache_admin.exceptions import Unsupported
 from cache_admin.keys import escape_glob
 
@@ -118,9 +118,10 @@ def invalidate_page(
     prefix or to the pages of one user.
 
     Where keys can be listed everything is found, in one pass over the keyspace. Elsewhere a prefix has to be given
-    unless it is ``CACHE_MIDDLEWARE_KEY_PREFIX`` or empty, and for pages that vary on headers the values to try, as
-    ``headers=[{"Accept-Encoding": "gzip"}, {}]``; without them :class:`~cache_admin.exceptions.Unsupported` tells
-    afterwards what may be left. Raises ``ValueError`` when the host is unknown, ``NoReverseMatch`` as ``reverse``.
+    unless it is ``CACHE_MIDDLEWARE_KEY_PREFIX`` or empty, the user for views of ``cache_per_user``, and for pages that
+    vary on headers the values to try, as ``headers=[{"Accept-Encoding": "gzip"}, {}]``; without them
+    :class:`~cache_admin.exceptions.Unsupported` tells afterwards what may be left. Raises ``ValueError`` when the host
+    is unknown, ``NoReverseMatch`` as ``reverse``.
     """
     name = alias or settings.CACHE_MIDDLEWARE_ALIAS
     prefix = user_prefix(user.pk, key_prefix or "") if user is not None else key_prefix
@@ -129,7 +130,10 @@ def invalidate_page(
         return delete_matching(name, [glob for place in found for glob in place.globs(prefix)])
     prefixes = [prefix] if prefix is not None else ["", settings.CACHE_MIDDLEWARE_KEY_PREFIX]
     exact = _Exact(name, prefixes, headers)
-    return sum([exact.remove(place) for place in found])
+    removed = sum([exact.remove(place) for place in found])
+    if prefix is None and any(is_per_user(place.path) for place in found):
+        raise Unsupported(exact.left_of_users(removed))
+    return removed
 
 
 async def ainvalidate_page(page: str | Callable[..., Any], *args: object, **kwargs: Any) -> int:
@@ -194,6 +198,13 @@ class _Exact:
             "may come back. Pass the values as headers="
         )
         return self._text(text % {"removed": removed, "headers": words})
+
+    def left_of_users(self, removed: int) -> str:
+        text = _(
+            "cannot list its keys: %(removed)d entries went, but pages of single users may be left. Pass the user as "
+            "user="
+        )
+        return self._text(text % {"removed": removed})
 
     def _text(self, what: str) -> str:
         return f"{self._alias}: {_('this cache')} {what}."

@@ -18,6 +18,7 @@ from django.conf import settings
 from django.core.cache import BaseCache, caches
 from django.http import HttpRequest, HttpResponseBase
 from django.template.response import SimpleTemplateResponse
+from django.urls import Resolver404, resolve
 from django.utils.cache import get_cache_key, has_vary_header, learn_cache_key, patch_cache_control
 
 Response = TypeVar("Response", bound=HttpResponseBase | None)
@@ -57,7 +58,7 @@ def cache_per_user(timeout: float, *, alias: str | None = None, key_prefix: str 
                 response = await cast("Awaitable[HttpResponseBase]", view(request, *args, **kwargs))
                 return await sync_to_async(visit.keep)(response)
 
-            return cast("View", aview)
+            return _known(cast("View", aview))
 
         @wraps(view)
         def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -68,9 +69,23 @@ def cache_per_user(timeout: float, *, alias: str | None = None, key_prefix: str 
                 return kept
             return visit.keep(view(request, *args, **kwargs))
 
-        return cast("View", wrapped)
+        return _known(cast("View", wrapped))
 
     return decorate
+
+
+def _known(view: View) -> View:
+    # Django's decorators and ``as_view`` hand the attributes of a view on to what they put around it.
+    view.cache_admin_per_user = True  # type: ignore[attr-defined]
+    return view
+
+
+def is_per_user(path: str) -> bool:
+    """Whether the view that answers a path is one of :func:`cache_per_user`."""
+    try:
+        return getattr(resolve(path).func, "cache_admin_per_user", False)
+    except Resolver404:
+        return False
 
 
 def _is_async(view: Any) -> bool:

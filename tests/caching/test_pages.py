@@ -16,6 +16,8 @@ from django.test import Client, RequestFactory, override_settings
 from django.urls import NoReverseMatch, path
 from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
+from django.utils.decorators import method_decorator
+from django.views import View
 from django.views.decorators.cache import cache_page
 
 from cache_admin.caching.pages import ainvalidate_page, invalidate_page
@@ -34,6 +36,10 @@ def answer(request: HttpRequest, *args: object, **kwargs: object) -> HttpRespons
     return response
 
 
+async def aanswer(request: HttpRequest) -> HttpResponse:
+    return answer(request)
+
+
 def _urls(alias: str) -> list[object]:
     return [
         path(f"{alias}/plain/", cache_page(60, cache=alias)(answer), name=f"{alias}-plain"),
@@ -41,6 +47,11 @@ def _urls(alias: str) -> list[object]:
         path(f"{alias}/prefixed/", cache_page(60, cache=alias, key_prefix="a.b*")(answer)),
         path(f"{alias}/café/", cache_page(60, cache=alias)(answer)),
         path(f"{alias}/mine/", cache_per_user(60, alias=alias)(answer)),
+        path(f"{alias}/mine-async/", cache_per_user(60, alias=alias)(aanswer)),
+        path(
+            f"{alias}/mine-class/",
+            method_decorator(cache_per_user(60, alias=alias), "dispatch")(type("Mine", (View,), {})).as_view(),
+        ),
     ]
 
 
@@ -237,8 +248,21 @@ def test_pages_of_one_user_or_of_all_go(alias: str):
         for client in clients:
             client.get(f"/{alias}/mine/")
         assert len(calls) == 1
-        if alias != "locmem":
+        if alias == "locmem":
+            with pytest.raises(
+                Unsupported, match=r"0 entries went, but pages of single users .* Pass the user as user="
+            ):
+                invalidate_page(f"/{alias}/mine/", alias=alias)
+            assert invalidate_page(f"/{alias}/plain/", alias=alias) == 0
+        else:
             assert invalidate_page(f"/{alias}/mine/", alias=alias) == 4
+
+
+@pytest.mark.parametrize("view", ["mine", "mine-async", "mine-class"])
+def test_views_kept_for_each_user_are_known_where_their_pages_cannot_be_listed(view: str):
+    with pytest.raises(Unsupported, match="pages of single users"):
+        invalidate_page(f"/locmem/{view}/", alias="locmem")
+    assert invalidate_page(f"/locmem/{view}/", alias="locmem", user=User(pk=5)) == 0
 
 
 def test_another_programs_keys_stay(raw: redis.Redis):
