@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import string
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -104,6 +105,17 @@ def tag_maker(
     if not any("{" in name for name in names):
         return (lambda arguments, args, kwargs: names) if names else None
     return lambda arguments, args, kwargs: tuple(dict.fromkeys(name.format_map(arguments) for name in names))
+
+
+def check_fields(func: Callable[..., Any], names: Sequence[str], templates: Iterable[str]) -> None:
+    """Raises ``ValueError`` for a template with a field that is no argument: else it would fail at the first call."""
+    for template in templates:
+        for _text, field, _spec, _conversion in string.Formatter().parse(template):
+            if field is not None and (root := re.split(r"[.\[]", field, maxsplit=1)[0]) not in names:
+                known = ", ".join(names) or "none"
+                raise ValueError(
+                    f"{template!r} names {{{root}}}, which is no argument of {func.__qualname__}; they are: {known}."
+                )
 
 
 def fields_of(template: str) -> tuple[tuple[str, str], ...]:

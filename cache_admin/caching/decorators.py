@@ -11,7 +11,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.cache import DEFAULT_CACHE_ALIAS, caches
 from django.utils.translation import gettext as _
 
-from cache_admin.caching.arguments import Binder, KeyMaker, KeyOption, TagsOption, tag_maker
+from cache_admin.caching.arguments import Binder, KeyMaker, KeyOption, TagsOption, check_fields, tag_maker
 from cache_admin.caching.calls import read_call
 from cache_admin.caching.compression import Compression, compression
 from cache_admin.caching.envelope import MISS, Missing
@@ -30,6 +30,7 @@ from cache_admin.caching.fetching import (
 )
 from cache_admin.caching.owners import Owner, register
 from cache_admin.caching.storing import Policy, Request
+from cache_admin.caching.tags import tag_names
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,6 +49,9 @@ class _Cached(Generic[P]):
         functools.update_wrapper(self, func)  # type: ignore[arg-type]
         self.func, self.policy = func, policy
         self.bind = Binder(func)
+        texts = [key] if isinstance(key, str) else []
+        texts += [] if callable(tags) else [tag for tag in tag_names(tags) if "{" in tag]
+        check_fields(func, self.bind.names, texts)
         self._make_key = KeyMaker(func, key, self.bind.names)
         self._make_tags = tag_maker(tags)
         fixed = not callable(key) and not callable(tags)

@@ -76,6 +76,15 @@ def test_wrong_arguments_are_a_type_error_as_ever(local: str) -> None:
             call()
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"key": "p:{nope}"}, {"key": "p:{nope.pk}:{value}"}, {"tags": ["all", "p:{nope[0]}"]}, {"tags": ["p:{}"]}],
+)
+def test_a_field_that_is_no_argument_is_refused_at_once(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"which is no argument of .*work; they are: value, limit\."):
+        cached(Counted(1), **options)
+
+
 def test_exceptions_are_not_kept_and_give_the_lock_back(kind: str) -> None:
     body = Counted(ValueError("broken"), "mended")
     work = cached(body, alias=kind)
