@@ -7,9 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from cache_admin import words
 from cache_admin.caching import CacheWarmer
 from cache_admin.keyspace.stats import CacheStats
-from cache_admin.operations import words
 from shop import bulk
 from shop.visits import Visitors
 
