@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -27,6 +29,13 @@ class Dashboard(CacheView):
             else:
                 shown.append(panel)
         return self.render({"cards": shown, "missing": missing.items()})
+
+
+class Entry(CacheView):
+    """Where the history of the admin site leads: to the alias that an entry is about, quoted as the admin quotes."""
+
+    def get(self, request: HttpRequest, quoted: str) -> HttpResponse:
+        return redirect(self.url("dashboard", unquote(quoted)))
 
 
 class Card(CacheView):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cache_admin.views.base import CacheView
 from cache_admin.views.census import CensusStart
 from cache_admin.views.compare import KeyCompare
-from cache_admin.views.dashboard import Card, Dashboard
+from cache_admin.views.dashboard import Card, Dashboard, Entry
 from cache_admin.views.deploys import Deploys, DeploysExport
 from cache_admin.views.find import Find, FindIn
 from cache_admin.views.forecast import Forecast
@@ -27,6 +27,7 @@ from cache_admin.views.warmers import Warmers, WarmersStart
 
 ROUTES: list[tuple[str, type[CacheView], str]] = [
     ("", Overview, "cache_changelist"),
+    ("<str:quoted>/change/", Entry, "cache_change"),
     ("find/", Find, "find"),
     ("rules/", Rules, "rules"),
     ("levels/", Levels, "levels"),

@@ -123,6 +123,13 @@ class TestMuting:
         assert second.change_message.startswith("Unmuted; operator had muted it")
         assert client.get("/admin/").status_code == 200
 
+    def test_the_history_leads_to_the_alias(self, client: Client, settings: Any) -> None:
+        settings.CACHES = {**settings.CACHES, "long_term/2": settings.CACHES["default"]}
+        client.post(url("health_mute", "long_term/2"), MUTE)
+        (entry,) = LogEntry.objects.all()
+        assert f'href="{entry.get_admin_url()}"' in text(client.get("/admin/"))
+        assert client.get(entry.get_admin_url()).url == url("dashboard", "long_term/2")
+
     @pytest.mark.parametrize("reason", ["", "   "])
     def test_without_a_reason_nothing_is_muted(self, client: Client, reason: str) -> None:
         answer = client.post(url("health_mute", "default"), {**MUTE, "reason": reason})

@@ -23,6 +23,7 @@ SAMPLES = {
     "alias": "default",
     "slug": "headline",
     "kind": "csv",
+    "quoted": "default",
     "token": keys.token(b"shop:1:a"),
     "template": keys.token(b"a"),
 }
