@@ -13,6 +13,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, register_converter, reverse
+from django.urls.converters import StringConverter
 from django_htmx.http import HttpResponseClientRedirect
 
 from cache_admin.views import routes
@@ -34,7 +35,14 @@ class AliasConverter:
         return escaped if escaped.strip(".") else f"%{escaped}"
 
 
+class FormatConverter(StringConverter):
+    """How a table is exported."""
+
+    regex = "csv|json"
+
+
 register_converter(AliasConverter, "cache_alias")
+register_converter(FormatConverter, "cache_format")
 
 
 def patterns(site: AdminSite) -> list[URLPattern]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
@@ -17,7 +16,7 @@ from cache_admin.keyspace.verdicts import WORSE, grade_of, in_words
 from cache_admin.models import Deploy
 from cache_admin.views import deploy_rows
 from cache_admin.views.base import CacheView, is_fragment_request
-from cache_admin.views.export import csv_response, download
+from cache_admin.views.export import table_response
 from cache_admin.views.listing import page_of, query
 
 LISTED = 50
@@ -130,12 +129,11 @@ class DeploysExport(DeployPage):
     """The whole table, as filtered."""
 
     def get(self, request: HttpRequest, kind: str) -> HttpResponse:
-        if kind not in {"csv", "json"}:
-            raise Http404
         deploy = self.opened()
         compared = self.compared(deploy) if deploy else []
         rows = self.chosen(compared)
-        name = f"deploy-{deploy.label if deploy else 'none'}.{kind}"
-        if kind == "csv":
-            return csv_response(name, deploy_rows.HEADER, map(deploy_rows.cells, rows))
-        return download("application/json", name, json.dumps(deploy_rows.as_json(deploy, compared, rows), indent=1))
+        name = f"deploy-{deploy.label if deploy else 'none'}"
+        cells = map(deploy_rows.cells, rows)
+        return table_response(
+            kind, name, deploy_rows.HEADER, cells, lambda: deploy_rows.as_json(deploy, compared, rows)
+        )

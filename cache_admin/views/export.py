@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 
 from django.http import HttpResponse
 
@@ -17,6 +18,15 @@ def csv_response(filename: str, header: Sequence[str], rows: Iterable[Sequence[o
     writer.writerow(header)
     writer.writerows([_harmless(cell) for cell in row] for row in rows)
     return response
+
+
+def table_response(
+    kind: str, name: str, header: Sequence[str], rows: Iterable[Sequence[object]], document: Callable[[], object]
+) -> HttpResponse:
+    """A table as a file: ``name.csv`` of a header and rows, or ``name.json`` of a document."""
+    if kind == "csv":
+        return csv_response(f"{name}.csv", header, rows)
+    return download("application/json", f"{name}.json", json.dumps(document(), indent=1))
 
 
 def download(content_type: str, filename: str, content: str = "") -> HttpResponse:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +22,7 @@ from cache_admin.panels import usage_charts
 from cache_admin.panels.charts import sparkline
 from cache_admin.patterns import display
 from cache_admin.views.base import CacheView
-from cache_admin.views.export import csv_response, download
+from cache_admin.views.export import table_response
 from cache_admin.views.listing import headers, page_of, query
 from cache_admin.words import MARK
 
@@ -121,6 +120,9 @@ class UsagePage(CacheView):
 class UsageTable(UsagePage):
     """The patterns that the query string asks for, in its order."""
 
+    template_name = "cache_admin/hit_rates.html"
+    fragment_name = "cache_admin/_hit_rates.html"
+
     @property
     def sort(self) -> str:
         sort = self.request.GET.get("sort", "")
@@ -139,12 +141,9 @@ class UsageTable(UsagePage):
         known.sort(key=lambda row: row[0], reverse=self.sort.startswith("-"))
         return [one for _value, one in known] + [one for figure, one in rows if figure is None]
 
-
-class HitRates(UsageTable):
-    template_name = "cache_admin/hit_rates.html"
-    fragment_name = "cache_admin/_hit_rates.html"
-
-    def get(self, request: HttpRequest, alias: str) -> HttpResponse:
+    def show(self) -> HttpResponse:
+        """The page, or its table for htmx."""
+        request = self.request
         page = page_of(self.chosen(), request)
         other = self.usage.of(OTHER)
         return self.render(
@@ -164,9 +163,14 @@ class HitRates(UsageTable):
                 "headers": headers(request, COLUMNS, self.sort),
                 "page_query": query(request, page=None),
                 "span_query": f"?span={self.span.slug}",
-                "page_url": self.url("hit_rates", alias),
+                "page_url": self.url("hit_rates", self.cache.alias),
             }
         )
+
+
+class HitRates(UsageTable):
+    def get(self, request: HttpRequest, alias: str) -> HttpResponse:
+        return self.show()
 
 
 class HitRate(UsagePage):
@@ -195,20 +199,15 @@ class HitRate(UsagePage):
 class HitRatesExport(UsageTable):
     """The whole table, filtered and sorted as the page it was asked from; without counts, that page says why."""
 
-    template_name = "cache_admin/hit_rates.html"
-
     def get(self, request: HttpRequest, alias: str, kind: str) -> HttpResponse:
-        if kind not in {"csv", "json"}:
-            raise Http404
         if self.usage.note:
-            return HitRates.as_view(site=self.site)(request, alias=alias)  # type: ignore[return-value]
+            return self.show()
         rows = list(exported(self.chosen(), self.doubts))
-        name = f"hit-rates-{alias}-{self.span.slug}.{kind}"
-        if kind == "csv":
-            return csv_response(name, FIELDS, ([row[field] for field in FIELDS] for row in rows))
+        cells = ([row[field] for field in FIELDS] for row in rows)
         about = {"alias": alias, "span": self.span.slug, "until": self.usage.at[-1], "step": self.usage.step}
-        return download(
-            "application/json", name, json.dumps({**about, "estimated": self.estimated, "patterns": rows}, indent=1)
+        name = f"hit-rates-{alias}-{self.span.slug}"
+        return table_response(
+            kind, name, FIELDS, cells, lambda: {**about, "estimated": self.estimated, "patterns": rows}
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cache_admin import keys
@@ -43,3 +44,8 @@ def name_of(adapter: Adapter, raw: bytes) -> Name:
     text = masking.key_text(raw, codec, family.name if family else "")
     head = keys.show(codec.head) if own else ""
     return Name(raw, text, masked=text != keys.show(raw), own=own, head=head if text.startswith(head) else "")
+
+
+def texts_of(adapter: Adapter) -> Callable[[bytes], str]:
+    """Makes text of the raw keys of one alias, masked where they are secrets."""
+    return lambda raw: name_of(adapter, raw).text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -20,9 +19,9 @@ from cache_admin.monitoring import rates
 from cache_admin.monitoring.spans import span_of
 from cache_admin.panels.charts import sparkline
 from cache_admin.views.census import CensusPage
-from cache_admin.views.export import csv_response, download
+from cache_admin.views.export import table_response
 from cache_admin.views.listing import headers, page_of, query
-from cache_admin.views.naming import name_of
+from cache_admin.views.naming import name_of, texts_of
 from cache_admin.words import MARK
 
 if TYPE_CHECKING:
@@ -162,21 +161,17 @@ class PatternsExport(PatternTable):
     template_name = "cache_admin/patterns.html"
 
     def get(self, request: HttpRequest, alias: str, kind: str) -> HttpResponse:
-        if kind not in {"csv", "json"}:
-            raise Http404
         report = self.report()
         if report is None:
             return self.render(self.about(None))
         changes = growth.changes(report)
         rows = self.chosen(report, changes)
-        name = f"patterns-{alias}-{'complete' if report.complete else 'sampled'}.{kind}"
-        if kind == "csv":
-            return csv_response(name, CSV_HEADER, csv_rows(self.cache, report, rows, changes))
-        return download("application/json", name, self.as_json(replace(report, patterns=tuple(rows)), changes))
-
-    def as_json(self, report: Report, changes: Mapping[str, Change]) -> str:
-        """As ``cache_report --json`` writes it."""
-        return json.dumps(public.as_json(report, lambda raw: name_of(self.cache, raw).text, changes), indent=1)
+        name = f"patterns-{alias}-{'complete' if report.complete else 'sampled'}"
+        cells = csv_rows(self.cache, report, rows, changes)
+        shown = replace(report, patterns=tuple(rows))  # as ``cache_report --json`` writes it
+        return table_response(
+            kind, name, CSV_HEADER, cells, lambda: public.as_json(shown, texts_of(self.cache), changes)
+        )
 
 
 CSV_ESTIMATES = ("keys", "keys_share", "bytes", "bytes_share", "no_expiry")

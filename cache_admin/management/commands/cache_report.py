@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -16,7 +16,7 @@ from cache_admin.keyspace.report import Estimate, PatternStats, Report
 from cache_admin.management import terminal
 from cache_admin.operations import census as operation_census
 from cache_admin.operations import values as operation_values
-from cache_admin.views.naming import name_of
+from cache_admin.views.naming import name_of, texts_of
 
 _ROWS = 30
 _JSON = """With --json, one object on standard output: alias, complete, scanned and total (keys of the database, all
@@ -56,7 +56,7 @@ class Command(terminal.TerminalCommand):
             else:
                 report = census.sample(cache, conf.current().SAMPLE_MILLISECONDS)
             if options["json"]:
-                content = public.as_json(report, _namer(alias), growth.changes(report))
+                content = public.as_json(report, texts_of(adapter(alias)), growth.changes(report))
                 self.write_json(content)
             else:
                 self.tell(report)
@@ -75,7 +75,7 @@ class Command(terminal.TerminalCommand):
         if look is None:
             raise Unavailable(_("The look is over, but its report cannot be read back from the database."))
         if as_json:
-            self.write_json(operation_values.as_json(look, _namer(alias)))
+            self.write_json(operation_values.as_json(look, texts_of(adapter(alias))))
             return
         words_of = {"number": words.number(look.looked_at), "unreadable": words.number(look.unreadable)}
         self.stdout.write(f"{alias}: " + _("%(unreadable)s of %(number)s values cannot be read") % words_of)
@@ -111,12 +111,6 @@ class Command(terminal.TerminalCommand):
     def part(self, header: tuple[str, ...], rows: Sequence[tuple[str, ...]], figures: set[int]) -> None:
         self.stdout.write("")
         self.write_table([header, *rows], figures)
-
-
-def _namer(alias: str) -> Callable[[bytes], str]:
-    """Raw keys as text, masked where they are secrets."""
-    cache = adapter(alias)
-    return lambda raw: name_of(cache, raw).text
 
 
 def _keys(figure: Estimate) -> str:
