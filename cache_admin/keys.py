@@ -196,8 +196,7 @@ def _escape_char(match: re.Match[str]) -> str:
 
 
 def token(raw: bytes) -> str:
-    """A raw key as a URL path segment (base64url without padding; ``"-"`` for the empty key), see
-    :func:`from_token`."""
+    """A raw key as a URL path segment (base64url without padding; ``"-"`` for the empty key)."""
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode() or "-"
 
 
@@ -219,9 +218,8 @@ class KeyCodec:
     """How one alias spells its keys.
 
     ``head`` and ``tail`` are what the alias's key function puts around a user key (``b"shop:1:"``, ``b""``). A key
-    function that does
-    anything else (hashing, say) leaves ``reversible`` False: then raw keys cannot be told apart from other programs'
-    and globs refused.
+    function that does anything else (hashing, say) leaves ``reversible`` False: then raw keys cannot be told apart from
+    other programs' and globs are refused.
     """
 
     head: bytes
@@ -272,8 +270,7 @@ class KeyCodec:
         return key if self.raw(key) == raw else None
 
     def glob(self, pattern: str) -> bytes:
-        """The glob as it goes to the server: the pattern of user keys, with this alias's head and tail escaped
-        around it."""
+        """The glob as it goes to the server: the pattern of user keys, the alias's head and tail escaped around it."""
         return escape_glob(self.head) + pattern.encode("utf-8", "surrogateescape") + escape_glob(self.tail)
 
 

@@ -1,7 +1,8 @@
-"""Figures in sentences, as all pages, findings and commands write them."""
+"""Figures in sentences, as all pages, findings and commands write them; and what people say, as it is kept."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from django.template.defaultfilters import filesizeformat
@@ -11,6 +12,10 @@ from django.utils.translation import ngettext
 
 #: Before whatever is estimated.
 MARK = "≈\u202f"
+#: Control characters, and those that make text run backwards. What joins letters or signs is none of them: some
+#: languages and emoji are written with it.
+_UNWRITTEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_BREAKS = re.compile("[\t-\r\x85\u2028\u2029]+")
 
 
 def marked(text: str, *, exact: bool) -> str:
@@ -39,3 +44,8 @@ def some(texts: Sequence[str], most: int = 3) -> str:
     shown = ", ".join(texts[:most])
     more = len(texts) - most
     return shown if more <= 0 else _("%(shown)s and %(number)d more") % {"shown": shown, "number": more}
+
+
+def one_line(text: str) -> str:
+    """What a person or a program said, as one line that reorders nothing and that every database and terminal takes."""
+    return _UNWRITTEN.sub("\N{REPLACEMENT CHARACTER}", _BREAKS.sub(" ", text))

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from cache_admin.models.counted import Lease, Probes, ServerSample, Tally, Usage, UsageTotal
+from cache_admin.words import one_line
 
 __all__ = [
     "Cache",
@@ -40,11 +41,12 @@ else:
 
 
 class FreeText(_Line):
-    """What people and programs say: cut at its length, and without NUL, which PostgreSQL takes in no text."""
+    """What people and programs say: one line, cut at its length, without what no database, page or terminal should get,
+    see :func:`~cache_admin.words.one_line`."""
 
     def get_prep_value(self, value: Any) -> Any:
         value = super().get_prep_value(value)
-        return value.replace("\0", "\N{REPLACEMENT CHARACTER}")[: self.max_length] if isinstance(value, str) else value
+        return one_line(value)[: self.max_length] if isinstance(value, str) else value
 
     def deconstruct(self) -> tuple[str, str, Sequence[Any], dict[str, Any]]:
         name, _path, arguments, options = super().deconstruct()

@@ -15,6 +15,7 @@ from django.db import DatabaseError, InterfaceError, models, router
 from cache_admin.models import Deploy
 from cache_admin.monitoring import leases
 from cache_admin.monitoring.database import looking
+from cache_admin.words import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def mark(label: str, username: str = "", *, at: float | None = None) -> Deploy:
 
     Raises ``ValueError`` for an empty label, and ``DatabaseError``.
     """
-    label = label.strip()[:LONGEST_LABEL]
+    label = one_line(label.strip())[:LONGEST_LABEL]
     if not label:
         raise ValueError("a deploy needs a label")
     deploy = Deploy.objects.create(label=label, username=username, at=time.time() if at is None else at)
@@ -86,7 +87,7 @@ class Watch:
 
     def look(self, release: str) -> Deploy | None:
         """The deploy that this process marked just now. Raises ``DatabaseError``: then the next look tries again."""
-        release = release.strip()[:LONGEST_LABEL]
+        release = one_line(release.strip())[:LONGEST_LABEL]  # as it is read back
         if self.over or not release:
             return None
         now = time.time()

@@ -31,7 +31,7 @@ class OverMatching(Kind):
         raise NotImplementedError
 
     def permissions(self, params: dict[str, Any]) -> tuple[str, ...]:
-        return (self.permission, "invalidate_protected") if params["include_protected"] else (self.permission,)
+        return (self.permission, "invalidate_protected") if params.get("include_protected") else (self.permission,)
 
     def active_key(self, alias: str, params: dict[str, Any]) -> str:
         meant = sorted(json.dumps(one, sort_keys=True) for one in params["targets"])

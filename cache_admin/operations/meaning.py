@@ -65,6 +65,8 @@ def meant(alias: str, meaning: Meaning) -> Meant:
     """
     if not meaning.text:
         raise InvalidPattern(_("Nothing is chosen. Type what is to be invalidated."))
+    if "\0" in "".join((meaning.text, *meaning.more)):
+        raise InvalidPattern(_("Nothing has a NUL character in its name. Nothing was changed."))
     found = KINDS[meaning.kind](alias, meaning)
     globs = [target for target in found.targets if target.meaning == "glob"]
     if not globs or can_list(alias):

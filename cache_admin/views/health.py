@@ -21,6 +21,7 @@ from cache_admin.health.checking import Muted
 from cache_admin.health.finding import Finding
 from cache_admin.models import Cache, MutedFinding
 from cache_admin.views.base import CacheView
+from cache_admin.words import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +126,7 @@ class HealthMute(HealthPage):
         username = request.user.get_username()
         row, created = muting.mute(alias, finding, reason=reason, username=username)
         if created:
-            record(request, row, _("Muted: %(reason)s") % {"reason": reason})
+            record(request, row, _("Muted: %(reason)s") % {"reason": one_line(reason)})
         return redirect(f"{self.url('health', alias)}#muted")
 
 
