@@ -34,6 +34,7 @@ from cache_admin.caching.storing import (
     read,
     release,
     reread,
+    seizing,
     stamp,
     store,
 )
@@ -162,9 +163,14 @@ async def akeep(request: Request, ticket: Ticket, compute: Callable[[], Awaitabl
 
 
 def fresh_ticket(request: Request) -> Flow[Ticket]:
-    """A ticket to compute at once, whatever is stored and whoever computes."""
+    """A ticket to compute at once, whatever is stored and whoever computes: the lock is taken from them, so what they
+    computed of older facts is not stored."""
+    lease = None
+    if request.policy.lock and request.policy.keeps:
+        lease = Lease.asked(request.key, request.policy.lock_timeout)
+        yield seizing(lease)
     found = (yield from reread([tag_key(tag) for tag in request.tags])) if request.tags else {}
-    return Ticket(None, (yield from stamp(request.tags, found)))
+    return Ticket(lease, (yield from stamp(request.tags, found)), seized=lease is not None)
 
 
 def dropped(key: str) -> Flow[bool]:

@@ -206,7 +206,7 @@ class SmartCache:
             yield Do("set", (key, packing.pack(value) if packing else value, timeout))
             return
         seconds = caches[self.alias].default_timeout if timeout is DEFAULT_TIMEOUT else timeout
-        request = Request(Policy(seconds, self.alias, compress=packing), key, tag_names(tags))
+        request = Request(Policy(seconds, self.alias, lock=False, compress=packing), key, tag_names(tags))
         ticket = yield from fresh_ticket(request)
         yield from store(request, ticket, value, time.time(), 0.0)
 

@@ -93,10 +93,12 @@ class Request(NamedTuple):
 
 
 class Ticket(NamedTuple):
-    """The right and duty to compute: under a lease or, without one, beside others."""
+    """The right and duty to compute: under a lease, which may be ``seized`` from another who computes, or, without one,
+    beside others."""
 
     lease: Lease | None
     stamps: Mapping[str, object]
+    seized: bool = False
 
 
 def read(keys: Sequence[str]) -> Flow[Mapping[str, Any]]:
@@ -130,14 +132,22 @@ def store(request: Request, ticket: Ticket, value: object, as_of: float, seconds
         # The lock went while we stored: the value was invalidated between our look and our write.
         if held and lease.certain() and not (yield unlocking(lease)) and kept:
             yield Do("delete", (request.key,))
-    elif kept and (not lease or (yield from _begun_later(request.key, as_of))):
-        yield _setting(request, ticket, value, as_of, seconds)
+        # Perhaps not invalidated: whom the lock was seized from may have been storing just then, and gave it back.
+        if not held and ticket.seized and (present := (yield from _present(request.key))) and _older(present, as_of):
+            yield Do("delete", (request.key,))
+    elif kept:  # if a lease ran out, another may have stored
+        present = (yield from _present(request.key)) if lease else None
+        if present is None or _older(present, as_of):
+            yield _setting(request, ticket, value, as_of, seconds)
 
 
-def _begun_later(key: str, as_of: float) -> Flow[bool]:
-    """Whether nothing is stored that was computed from newer facts: the lease ran out, and another may have stored."""
-    present = opened((yield from reread([key])).get(key, MISS))
-    return present is None or (present.as_of or 0) < as_of
+def _present(key: str) -> Flow[Entry | None]:
+    return opened((yield from reread([key])).get(key, MISS))
+
+
+def _older(entry: Entry, as_of: float) -> bool:
+    """Whether an entry was computed from older facts, or nobody knows."""
+    return (entry.as_of or 0) < as_of
 
 
 def _setting(request: Request, ticket: Ticket, value: object, as_of: float, seconds: float) -> Do:
@@ -165,6 +175,11 @@ def release(lease: Lease) -> Flow[None]:
 def locking(lease: Lease) -> Do:
     """Takes a lock; answers whether it was free."""
     return Do("add", (lease.name, lease.token, lease.seconds), told=False)
+
+
+def seizing(lease: Lease) -> Do:
+    """Takes a lock, from whoever holds it."""
+    return Do("set", (lease.name, lease.token, lease.seconds), told=False)
 
 
 def unlocking(lease: Lease) -> Do:
