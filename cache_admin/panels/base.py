@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy
 from cache_admin.adapters.base import Adapter
 from cache_admin.adapters.sentences import about
 from cache_admin.exceptions import CacheAdminError, Unavailable
+from cache_admin.monitoring.database import REFUSALS, refused
 from cache_admin.registry import Registry
 
 logger = logging.getLogger(__name__)
@@ -121,6 +122,8 @@ def card(panel: Panel, adapter: Adapter) -> Card:
         return Card(last, stale=about(error)) if last else Card(error=about(error), silent=True)
     except CacheAdminError as error:
         return Card(error=about(error))
+    except REFUSALS as error:
+        return Card(error=_("Not known: %(why)s") % {"why": refused(error)})
     _snapshots[known_as] = context
     return Card(context, stale=context.get("stale", ""))
 
