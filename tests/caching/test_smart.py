@@ -237,6 +237,28 @@ def test_an_early_refresh_is_done_by_one_and_the_others_keep_the_value(kind: str
     assert ask("k", compute, 60, beta=1e9) == 2
 
 
+@pytest.mark.parametrize("alias", ["locmem", "core", "default"])
+@pytest.mark.parametrize("anew", [{"beta": 1e9}, {"stale": 30}])
+def test_what_is_computed_anew_is_kept_in_the_version_of_the_alias(
+    alias: str, anew: dict[str, float], raw: Any, settings: Any
+) -> None:
+    """The version is the alias's; a call that named another would be refused, not ignored."""
+    caches[alias].clear()
+    settings.CACHES = {**settings.CACHES, alias: {**settings.CACHES[alias], "VERSION": 3}}
+    smart, values = SmartCache(alias), iter(["old", "new"])
+    caches[alias].set_many({"k": "another", "k:lock": 1}, version=1)
+    for expected in ("old", "new"):
+        assert smart.get_or_set_with_lock("k", lambda: next(values), 0.1, **anew) == expected
+        time.sleep(0.15 if "stale" in anew else 0.01)
+    entries = {version: opened(caches[alias].get("k", version=version)) for version in (1, 2, 3)}
+    assert [entry and entry.value for entry in entries.values()] == ["another", None, "new"]
+    assert not caches[alias].has_key("k:lock", version=3)
+    with pytest.raises(TypeError, match="version"):
+        smart.get_or_set_with_lock("k", lambda: 1, 60, version=2)
+    with pytest.raises(TypeError, match="version"):
+        cache_result(60, version=2)
+
+
 def test_the_pauses_of_those_who_wait_stay_below_the_promise() -> None:
     pauses = [pause(waited / 1000) for waited in range(2000)]
     assert min(pauses) == pauses[0] == SHORTEST

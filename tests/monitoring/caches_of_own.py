@@ -56,7 +56,7 @@ class Noting:
     """Looks at what goes by."""
 
     def get(self, key: Any, default: Any = None, version: Any = None) -> Any:
-        value = super().get(key, default, version)  # type: ignore[misc]
+        value = super().get(key, default, version)
         self.__dict__.setdefault("seen", []).append(value)
         return value
 
