@@ -184,6 +184,22 @@ def _logs_or_raises(handler: ast.ExceptHandler) -> bool:
     )
 
 
+def test_every_class_of_the_style_sheets_is_worn_and_every_class_worn_is_there() -> None:
+    """A class that a template composes is known by its fixed part."""
+    sheets = "".join(path.read_text() for path in (ROOT / "static" / "cache_admin").glob("*.css"))
+    styled = set(re.findall(r"\.(ca-[a-z0-9-]+)", sheets))
+    html = "".join(path.read_text() for path in TEMPLATES)
+    scripts = "".join(path.read_text() for path in (ROOT / "static" / "cache_admin").glob("*.js"))
+    worn = {word for value in re.findall(r'class="([^"]*)"', html) for word in re.findall(r"ca-[a-z0-9-]+", value)}
+    composed = {word for word in worn if word.endswith("-")}
+    assert [
+        one for one in styled if one not in worn and not one.startswith(tuple(composed)) and one not in scripts
+    ] == []
+    hooks = {one for one in worn if re.search(rf"\.{one}\b", scripts)}
+    found_by_tests = {"ca-deploy"}
+    assert worn - styled - composed - hooks == found_by_tests
+
+
 #: What is raised before translations can be there.
 UNTRANSLATED = {"caching/compression.py": "decorators come here before the apps are loaded"}
 

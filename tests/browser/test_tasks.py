@@ -87,6 +87,7 @@ def test_task_10_who_flushed_what_yesterday(operator: Operator, shop: redis.Redi
     )  # fmt: skip
     operator.click("Caches")
     operator.click("All operations")
+    operator.page.wait_for_url("**/operations/")
     row = operator.page.locator("table tbody tr", has_text="olga").first
     row.wait_for()
     for word in ("product:*", "stale prices", "41"):
