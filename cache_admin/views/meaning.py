@@ -131,6 +131,8 @@ class MeaningConfirm(MeaningView):
         started: list[Operation] = []
         try:
             aliases, typed = request.POST.getlist("alias"), request.POST.getlist("typed")
+            if len(aliases) != len(tokens):
+                raise StalePlan(_("This confirmation is damaged. Nothing was changed; look at a new preview."))
             asked = zip(tokens, aliases, [*typed, *[""] * len(tokens)], strict=False)
             plans = [confirmation.redeem(token, self.user, alias, typed=word) for token, alias, word in asked]
             for plan in plans:
@@ -139,7 +141,11 @@ class MeaningConfirm(MeaningView):
         except StalePlan as error:
             return self.ask(wish, error=str(error), status=403)
         except OperationConflict as error:
-            return self.ask(wish, error=str(error), running=error.operation_id, status=409)
+            text = str(error)
+            if started:
+                done = ", ".join(row.alias for row in started)
+                text = _("Started in %(aliases)s, and no further. %(why)s") % {"aliases": done, "why": text}
+            return self.ask(wish, error=text, running=error.operation_id, status=409)
         except DatabaseError:
             text = _("The database does not take the record of this, so nothing was deleted.")
             return self.ask(wish, error=text if not started else _("The database failed; not all of it was started."))

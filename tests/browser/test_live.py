@@ -17,6 +17,7 @@ from embedded import Server
 from playwright.sync_api import expect
 
 from cache_admin.models import Operation
+from cache_admin.monitoring import deploys
 from cache_admin.operations import runner
 from cache_admin.operations.purge import plan
 from cache_admin.operations.targets import Target
@@ -101,6 +102,26 @@ def test_an_expired_session_sends_the_whole_page_to_the_login(operator: Operator
     Session.objects.all().delete()
     operator.page.wait_for_url("**/admin/login/?next=*", timeout=10_000)
     assert operator.page.url.endswith("alias%2Fdefault%2F")
+
+
+@pytest.mark.parametrize("path", ["", "alias/default/hit-rates/", "deploys/", "rules/", "levels/", "operations/"])
+def test_other_pages_that_refresh_go_to_the_login_too(operator: Operator, shop: redis.Redis, path: str) -> None:
+    deploys.mark("1.0")
+    operator.page.goto(f"{operator.base}{HOME}{path}")
+    operator.page.wait_for_load_state("networkidle")
+    Session.objects.all().delete()
+    operator.page.wait_for_url("**/admin/login/?next=*", timeout=10_000)
+
+
+def test_a_running_operation_whose_watcher_was_signed_out_goes_to_the_login(
+    operator: Operator, shop: redis.Redis, staff: User
+) -> None:
+    row, _ = runner.begin(plan("default", [Target.glob("product:*")], staff), staff)
+    operator.page.goto(f"{operator.base}{HOME}operations/{row.pk}/")
+    operator.sees("Running")
+    Session.objects.all().delete()
+    operator.page.wait_for_url("**/admin/login/?next=*", timeout=10_000)
+    assert operator.page.url.endswith(f"{row.pk}%2F"), "not the address that was polled"
 
 
 def test_keyboard_reaches_search_and_rows(operator: Operator, shop: redis.Redis) -> None:

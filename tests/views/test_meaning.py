@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
@@ -10,6 +11,7 @@ import redis
 from django.contrib.auth.models import Permission, User
 from django.core.cache import caches
 from django.core.cache.utils import make_template_fragment_key
+from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.template import Context, Engine
 from django.test import Client, RequestFactory
@@ -21,6 +23,7 @@ from cache_admin.caching.invalidation import cache_invalidator
 from cache_admin.caching.tags import tag_key
 from cache_admin.caching.views import cache_per_user
 from cache_admin.models import Operation
+from cache_admin.operations import runner
 from tests.shop_models.models import Category, Product
 from tests.views.conftest import SignIn, text, url
 
@@ -411,3 +414,62 @@ def test_a_permission_that_is_lost_in_between_starts_nothing(client: Client, sho
     client.user.user_permissions.remove(Permission.objects.get(codename="invalidate"))  # type: ignore[attr-defined]
     assert ask(client, token=answer.token, alias="default").status_code == 403
     assert make_template_fragment_key("side") in names(shop)
+
+
+def test_a_token_without_its_cache_starts_nothing_of_them(client: Client, shop: redis.Redis) -> None:
+    key = make_template_fragment_key("side")
+    for alias in ("default", "core"):
+        caches[alias].set(key, "x")
+    tokens = [answer.token for answer in ask(client, kind="fragment", target="side").context["answers"]]
+    assert len(tokens) == 2
+    for aliases in ([], ["default"], ["default", "core", "json"]):
+        assert ask(client, kind="fragment", target="side", token=tokens, alias=aliases).status_code == 403
+    assert key in names(shop)
+    assert key in names(shop, "core")
+
+
+def test_a_second_operator_is_told_what_was_started_and_what_runs_already(
+    client: Client, sign_in: SignIn, shop: redis.Redis
+) -> None:
+    key = make_template_fragment_key("side")
+    for alias in ("default", "core"):
+        caches[alias].set(key, "x")
+    wish = {"kind": "fragment", "target": "side"}
+    answers = {answer.alias: answer for answer in ask(client, **wish).context["answers"]}
+    runner.begin(answers["core"].plan, client.user)  # type: ignore[attr-defined]
+    other = sign_in("view_cache", "invalidate", name="other")
+    again = ask(other, **wish).context["answers"]
+    data = {"token": [answer.token for answer in again], "alias": [answer.alias for answer in again]}
+    refused = ask(other, **wish, **data)
+    assert refused.status_code == 409
+    shown = text(refused)
+    assert "Started in default, and no further." in shown
+    assert "started by operator" in shown
+    assert key not in names(shop)
+    assert key in names(shop, "core")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_confirmations_at_once_are_each_done_once(client: Client, shop: redis.Redis, settings: Any) -> None:
+    """A double click, and another tab with the same form, in parallel."""
+    key, found = make_template_fragment_key("side"), []
+
+    def click(token: str) -> None:
+        try:
+            other = Client()
+            other.cookies = client.cookies
+            data = {"kind": "fragment", "target": "side", "token": token, "alias": "default"}
+            found.append(other.post(url("meaning_confirm"), data).status_code)
+        finally:
+            connections.close_all()
+
+    for round_ in range(1, 11):
+        caches["default"].set(key, "x")
+        (answer,) = ask(client, kind="fragment", target="side").context["answers"]
+        threads = [threading.Thread(target=click, args=(answer.token,)) for _click in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert found == [302] * 4 * round_
+        assert Operation.objects.count() == round_
