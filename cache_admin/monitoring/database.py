@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import DatabaseError, InterfaceError, ProgrammingError, connections, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError, connections, transaction
 from django.utils.translation import gettext as _
 
 #: What a database raises that is locked, away, or without our tables.
 REFUSALS = (DatabaseError, InterfaceError)
+#: Those of it that say nothing of what was asked: it is locked, or away.
+AWAY = (OperationalError, InterfaceError)
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db import OperationalError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -21,6 +20,7 @@ from cache_admin import conf
 from cache_admin.adapters import adapter
 from cache_admin.exceptions import CacheAdminError, PermissionLost, Unavailable
 from cache_admin.models import Operation
+from cache_admin.monitoring.database import AWAY
 from cache_admin.operations.base import APP, Cancelled, Kind, Overrun, Step, kinds
 
 logger = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ class Driver:
             self._go()
         except _LeaseLost:
             logger.info("Operation %s goes on elsewhere.", self.operation.pk)
-        except OperationalError:
+        except AWAY:
             raise
         except Cancelled as error:
             self._end(state.CANCELLED, str(error))

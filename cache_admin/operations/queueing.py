@@ -49,7 +49,8 @@ def run_operation(pk: str) -> str:
     """Drives an operation to its end, for workers of any queue: ``pk`` is what the function in ``RUNNER`` was given.
 
     Returns its state: "done", "failed", "interrupted" ...; "running" if somebody else drives it, "" if there is no
-    such operation. Raises nothing but ``OperationalError``, for a database that does not answer; try again then.
+    such operation. Raises nothing but the ``OperationalError`` or ``InterfaceError`` of a database that does not
+    answer; try again then.
     """
     now, owner = timezone.now(), new_owner()
     free = Q(lease_owner=WAITING) | Q(lease_until__lt=now) | Q(lease_until=None)

@@ -14,7 +14,7 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractUser, AnonymousUser
 from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError, OperationalError, connections, router, transaction
+from django.db import IntegrityError, connections, router, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -22,6 +22,7 @@ from django.utils.translation import gettext as _
 from cache_admin import conf
 from cache_admin.exceptions import OperationConflict, StalePlan
 from cache_admin.models import Operation
+from cache_admin.monitoring.database import AWAY
 from cache_admin.operations import queueing
 from cache_admin.operations.base import Plan, kinds
 from cache_admin.operations.driving import LEASE, TERMINAL, Driver, Watch, logger, new_owner, permitted
@@ -199,7 +200,7 @@ def _spawn(operation: Operation) -> None:
 def _background(pk: uuid.UUID, owner: str) -> None:
     try:
         Driver(Operation.objects.get(pk=pk), owner).run()
-    except OperationalError:
+    except AWAY:
         logger.exception("The database failed under operation %s; it goes on when somebody looks at it.", pk)
     finally:
         connections.close_all()

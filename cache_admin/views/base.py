@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from django.contrib.admin import AdminSite
 from django.contrib.admin import site as default_site
 from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, OperationalError, ProgrammingError
+from django.db import ProgrammingError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
@@ -24,6 +24,7 @@ from cache_admin.adapters import adapter, aliases
 from cache_admin.adapters.base import Adapter
 from cache_admin.exceptions import CacheAdminError, UnknownAlias
 from cache_admin.models import Cache
+from cache_admin.monitoring.database import AWAY
 from cache_admin.views.tabs import LISTED, TABS, WHEN
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ class CacheView(View):
         except BrokenAlias as error:
             hint = _("Check this alias in settings.CACHES. The other caches are not concerned.")
             return self.trouble(str(error), hint, title=kwargs["alias"])
-        except (InterfaceError, OperationalError, ProgrammingError) as error:
+        except (*AWAY, ProgrammingError) as error:
             log.warning("The database failed under %s.", request.path, exc_info=True)
             return self.trouble(*_about_database(error), status=503)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import Any
 
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 
 from cache_admin import conf
@@ -39,14 +41,18 @@ class CensusPage(CacheView):
         """Context of the report itself: what it is worth now. A complete scan is kept, so it may have aged."""
         if report is None:
             return {"report": None, "error": self.error}
-        over = reports.ended(report)
-        changes = Operation.objects.filter(alias=report.alias, kind__in=("purge", "expire"), created__gt=over)
         return {
             "report": report,
             "error": "",
             "age": max(0, round(time.time() - report.started - report.seconds)),
-            "changed_since": report.complete and changes.filter(done_keys__gt=0).exists(),
+            "changed_since": report.complete and self._changed_since(reports.ended(report)),
         }
+
+    def _changed_since(self, moment: datetime) -> bool:
+        """Whether an invalidation changed keys after a moment: one that began after it, or went on."""
+        later = Q(created__gt=moment) | Q(finished__gt=moment) | Q(state=Operation.State.RUNNING)
+        changes = Operation.objects.filter(later, alias=self.cache.alias, kind__in=("purge", "expire"))
+        return changes.filter(done_keys__gt=0).exists()
 
     def fragment_context(self) -> dict[str, Any]:
         context = super().fragment_context()

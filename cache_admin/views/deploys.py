@@ -28,7 +28,6 @@ SHOWS = {
     "new": (_("New"), frozenset({"new", "new_endless"})),
     "better": (_("Better"), frozenset({"better", "faster"})),
 }
-_KEPT = ("deploy", "window", "alias", "show")
 
 
 class DeployPage(CacheView):

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.exceptions import PermissionDenied
-from django.db import DatabaseError, connection, connections
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, connections
 from django.utils import timezone
 
 from cache_admin.exceptions import NotPermitted, OperationConflict, StalePlan, Unavailable, WriteRefused
@@ -270,6 +270,20 @@ def test_a_driver_that_lost_its_lease_stops_and_writes_nothing(operator: User, t
     toy.at = steal
     operation = runner.start(toy_plan(5), operator)
     assert (operation.state, operation.lease_owner, operation.done_keys) == ("running", "somebody else", 1)
+
+
+@database
+@pytest.mark.parametrize("error", [OperationalError("gone"), InterfaceError("connection already closed")])
+def test_a_database_that_is_away_leaves_the_row_to_whoever_looks_next(
+    operator: User, toy: Toy, error: Exception
+) -> None:
+    toy.at = raiser(error)
+    operation, _created = runner.begin(toy_plan(3), operator)
+    with pytest.raises(type(error)):
+        runner.run(operation)
+    toy.at = lambda number: None
+    Operation.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    assert runner.poll(operation).state == "done"
 
 
 @database

@@ -145,6 +145,18 @@ def test_a_scan_that_an_invalidation_made_old_says_so(client: Client, filled: re
     assert "were invalidated since" not in text(client.get(url("patterns", "default"), {"sample": ""}))
 
 
+@pytest.mark.parametrize("state", ["running", "done"])
+def test_so_does_one_that_an_invalidation_ran_through(client: Client, filled: redis.Redis, state: str) -> None:
+    client.post(url("census_start", "default"))
+    ended = Operation.objects.get().finished
+    values = {"kind": "purge", "alias": "default", "done_keys": 3, "created": ended - timedelta(minutes=5)}
+    Operation.objects.create(**values, state="done", finished=ended - timedelta(minutes=4), nonce="before")
+    assert "were invalidated since" not in text(client.get(url("patterns", "default")))
+    over = ended + timedelta(minutes=1) if state == "done" else None
+    Operation.objects.create(**values, state=state, finished=over, nonce="through")
+    assert "were invalidated since" in text(client.get(url("patterns", "default")))
+
+
 def test_an_empty_cache_says_what_comes_next(client: Client, raw: redis.Redis) -> None:
     assert "This cache is empty" in text(client.get(url("patterns", "default")))
     assert "This cache is empty" in text(client.get(url("large_keys", "default")))
