@@ -161,6 +161,7 @@ def _basis(
         unseen_before=before.unseen if before else float("inf"),
         unseen_after=after.unseen if after else float("inf"),
         traffic=used[1] / used[0] if all(used) else None,
+        began=bool(used[1] and not used[0]),
         share=conf.current().RECORDING_SHARE,
         fresh=fresh,
         measured=bool(before and after and before.measured and after.measured),

@@ -146,7 +146,8 @@ def rebuild(before: Side, after: Side, basis: Basis) -> Verdict | None:
 
 
 def size(before: Side, after: Side, basis: Basis) -> Verdict | None:
-    """It holds more keys or bytes, or fewer. A cache that began empty tells nothing of that."""
+    """It holds more keys or bytes, or fewer. A cache that began empty tells nothing of that, one that is filled by its
+    first traffic nothing of growth."""
     if basis.fresh or not (before.holding and after.holding):
         return None
     then, now = before.holding, after.holding
@@ -158,7 +159,7 @@ def size(before: Side, after: Side, basis: Basis) -> Verdict | None:
         if not ratio or abs(other.value - one.value) < least or not _apart(one, other):
             continue
         impact = abs(now.size.value - then.size.value)
-        if ratio >= GROWTH:
+        if ratio >= GROWTH * max(1.0, basis.traffic or 1.0) and not basis.began:
             return Verdict(
                 "grew", _("grew to %(times)s times its %(what)s") % {"what": what, "times": _factor(ratio)}, impact
             )

@@ -54,6 +54,7 @@ class Basis:
     unseen_before: float = float("inf")
     unseen_after: float = float("inf")
     traffic: float | None = None  #: operations after for each one before; ``None`` where one side has none
+    began: bool = False  #: nothing was counted before and something after, so the site or its counting began then
     share: float = 1.0  #: of all operations that was counted
     fresh: bool = False  #: the alias has another prefix or version, so it began empty
     measured: bool = True  #: bytes are known on both sides

@@ -126,6 +126,10 @@ def test_rebuilds_errors_and_what_is_no_longer_written() -> None:
 def test_growth_and_shorter_lives() -> None:
     assert texts(side(exact(1_000)), side(exact(3_100))) == ["grew to 3.1 times its memory"]
     assert kinds(side(exact(3_100)), side(exact(1_000))) == ["shrank"]
+    # Three times as many visitors, or the first ones.
+    assert kinds(side(exact(1_000)), side(exact(3_100)), replace(EXACT, traffic=3.0)) == []
+    assert kinds(side(exact(1_000)), side(exact(3_100)), replace(EXACT, traffic=None, began=True)) == []
+    assert kinds(side(exact(1_000)), side(exact(3_100)), replace(EXACT, traffic=None)) == ["grew"]
     assert kinds(side(exact(20)), side(exact(80))) == []
     assert texts(side(exact(1_000)), side(exact(3_100)), replace(EXACT, measured=False)) == [
         "grew to 3.1 times its keys"
