@@ -54,6 +54,11 @@ class TestReading:
         assert "Write them with a timeout" in shown
         assert f'href="{url("leftovers", "default")}"' in shown
 
+    def test_one_verdict_stands_on_the_page(self, client: Client) -> None:
+        # That beside the name asks less, so the two could differ.
+        assert url("card", "default", "headline") in text(client.get(url("patterns", "default")))
+        assert url("card", "default", "headline") not in text(client.get(url("health", "default")))
+
     def test_its_tab_and_its_card(self, client: Client) -> None:
         assert url("health", "default") in text(client.get(url("dashboard", "default")))
         card = text(client.get(url("card", "default", "health")))
