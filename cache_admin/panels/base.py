@@ -11,6 +11,7 @@ import logging
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Literal, TypeVar
 
 from django.utils.translation import gettext as _
@@ -70,8 +71,9 @@ def register(panel_class: type[P]) -> type[P]:
     return panel_class
 
 
+@cache
 def discover() -> None:
-    """Imports every module beside this one, which registers its card."""
+    """Imports every module beside this one, once; each registers its card."""
     package = importlib.import_module("cache_admin.panels")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")

@@ -19,6 +19,7 @@ from cache_admin.operations import confirmation, meaning, purge, runner
 from cache_admin.operations.base import Plan
 from cache_admin.operations.targets import Target
 from cache_admin.views.base import CacheView
+from cache_admin.views.operation import link_to
 
 KINDS = ("template", "glob", "literal", "alias", *meaning.KINDS)
 
@@ -165,13 +166,14 @@ class InvalidateConfirm(InvalidateView):
         except StalePlan as error:
             return self.ask(wish, error=str(error), status=403)
         except OperationConflict as error:
-            return self.ask(wish, error=str(error), running=error.operation_id, status=409)
+            return self.ask(wish, error=str(error), running=link_to(self, error), status=409)
         except DatabaseError:
             return self.ask(wish, error=_("The database does not take the record of this, so nothing was deleted."))
         return redirect(self.url("operation", operation.pk))
 
     def ask(self, wish: Wish, *, error: str = "", running: str = "", status: int = 200) -> HttpResponse:
-        """The confirmation of ``wish``, or its form where there is nothing to confirm."""
+        """The confirmation of ``wish``, or its form where there is nothing to confirm. ``running`` is the address of an
+        operation that stands in its way."""
         plan, problem = self.plan(wish)
         if plan is None:
             nothing = _("Nothing is chosen. Type a key or a pattern such as product:*.")

@@ -27,7 +27,7 @@ from cache_admin.operations import confirmation, meaning, runner
 from cache_admin.operations.base import Plan
 from cache_admin.operations.purge import PREVIEW_MILLISECONDS
 from cache_admin.views.invalidate import InvalidateView, Wish
-from cache_admin.views.operation import progress
+from cache_admin.views.operation import link_to, progress
 from cache_admin.views.overview import each_alias
 
 #: For looking into each cache, however long those before it took.
@@ -145,7 +145,7 @@ class MeaningConfirm(MeaningView):
             if started:
                 done = ", ".join(row.alias for row in started)
                 text = _("Started in %(aliases)s, and no further. %(why)s") % {"aliases": done, "why": text}
-            return self.ask(wish, error=text, running=error.operation_id, status=409)
+            return self.ask(wish, error=text, running=link_to(self, error), status=409)
         except DatabaseError:
             text = _("The database does not take the record of this, so nothing was deleted.")
             return self.ask(wish, error=text if not started else _("The database failed; not all of it was started."))

@@ -51,6 +51,12 @@ def visible(view: CacheView, row: Operation) -> bool:
     return kind is not None and not kind.changes and all(map(view.allowed, kind.permissions(row.params)))
 
 
+def link_to(view: CacheView, conflict: OperationConflict) -> str:
+    """The address of the operation that is running already, "" where the user may not see it."""
+    row = Operation.objects.get(pk=conflict.operation_id)
+    return view.url("operation", row.pk) if visible(view, row) else ""
+
+
 def in_place(view: CacheView, row: Operation) -> HttpResponse:
     """The progress for htmx, which tells the page once it is over; else the way to the page of the operation."""
     if not is_fragment_request(view.request):

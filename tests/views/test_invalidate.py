@@ -202,7 +202,7 @@ def test_the_way_back_fills_the_form_again(client: Client, products: redis.Redis
     assert 'value="because"' in form
 
 
-def test_a_second_start_of_the_same_leads_to_the_first(client: Client, products: redis.Redis) -> None:
+def test_a_second_start_of_the_same_leads_to_the_first(client: Client, sign_in: SignIn, products: redis.Redis) -> None:
     token = ask(client, kind="glob", target="product:*")
     confirm(client, token)
     first = Operation.objects.get()
@@ -213,6 +213,10 @@ def test_a_second_start_of_the_same_leads_to_the_first(client: Client, products:
     assert response.status_code == 409  # type: ignore[attr-defined]
     assert url("operation", first.pk) in text(response)
     assert Operation.objects.count() == 1
+    other = sign_in("view_cache", "invalidate", name="other")
+    told = text(confirm(other, ask(other, kind="glob", target="product:*"), kind="glob", target="product:*"))
+    assert "running already, started by operator" in told
+    assert url("operation", first.pk) not in told, "it may not be looked at without view_audit"
 
 
 @pytest.mark.sqlite
