@@ -22,7 +22,7 @@ class CacheAdminConfig(AppConfig):
 
     def ready(self) -> None:
         from cache_admin import checks, conf
-        from cache_admin.caching import rules
+        from cache_admin.caching import levels, purging, rules
         from cache_admin.caching.querysets import listen
         from cache_admin.caching.signals import computed
         from cache_admin.keyspace import daily
@@ -33,7 +33,8 @@ class CacheAdminConfig(AppConfig):
         autodiscover_modules("caching")
         computed.connect(ticker.computed, dispatch_uid="cache_admin.monitoring")
         if conf.current().RECORDING:
-            tallies.watch("rules", rules.all_figures)
+            for part, source in (("rules", rules), ("answers", levels), ("proxies", purging)):
+                tallies.watch(part, source.all_figures)
         jobs = [ticker.Job(daily.EVERY, daily.remember_one, due=time.monotonic() + daily.EVERY)]
         if conf.current().RELEASE:
             jobs.append(_watch_release())

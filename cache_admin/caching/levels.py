@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -39,6 +39,11 @@ _lock = threading.Lock()
 def conditional_figures() -> ConditionalFigures:
     """How often browsers and proxies could keep what they had, in this process."""
     return _figures
+
+
+def all_figures() -> dict[str, dict[str, Any]]:
+    """The same, by the name of the decorator."""
+    return {conditional_page.__name__: asdict(_figures)}
 
 
 def cache_headers(

@@ -15,8 +15,8 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
 from cache_admin.registry import Registry
@@ -184,6 +184,11 @@ def purge(urls: Iterable[str], tags: Iterable[str] = ()) -> int:
 def figures(name: str) -> Figures:
     """What a purger did so far in this process."""
     return _figures.get(name, Figures())
+
+
+def all_figures() -> dict[str, dict[str, Any]]:
+    """What each purger that did anything did in this process."""
+    return {name: asdict(found) for name, found in list(_figures.items())}
 
 
 def wait(timeout: float = 10.0) -> bool:

@@ -11,7 +11,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import fields
+from typing import Any, TypeVar
 
 from django.db import connections, router, transaction
 
@@ -27,6 +28,7 @@ PATIENCE = 100  #: milliseconds to wait for a locked database
 
 Figures = dict[str, Any]
 ByName = dict[str, Figures]
+T = TypeVar("T")
 Source = Callable[[], Mapping[str, Mapping[str, Any]]]
 
 _sources: dict[str, Source] = {}
@@ -77,6 +79,12 @@ def read(part: str) -> tuple[float | None, ByName]:
     if row is None:
         return _since, waiting
     return row.since, _merged(row.figures, waiting)
+
+
+def figures_of(kind: type[T], told: Mapping[str, Any]) -> T:
+    """Figures as the dataclass they are of, whatever else another version stored."""
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in told.items() if name in known})
 
 
 def forked() -> None:

@@ -17,10 +17,18 @@ from cache_admin.adapters.sentences import about
 from cache_admin.adapters.server_info import ServerInfo
 from cache_admin.caching import purging
 from cache_admin.caching.invalidation import cache_invalidator
-from cache_admin.caching.levels import DatabaseFigures, conditional_figures, database_figures
+from cache_admin.caching.levels import (
+    ConditionalFigures,
+    DatabaseFigures,
+    conditional_figures,
+    conditional_page,
+    database_figures,
+)
 from cache_admin.caching.owners import owners
 from cache_admin.exceptions import CacheAdminError
-from cache_admin.monitoring import sampler
+from cache_admin.monitoring import rates, sampler, tallies
+from cache_admin.monitoring.rates import AliasUsage
+from cache_admin.monitoring.spans import span_of
 from cache_admin.views.base import CacheView, is_fragment_request
 from cache_admin.views.overview import each_alias
 
@@ -34,14 +42,17 @@ _KINDS = {
     "warmer": ngettext_lazy("%(number)d warmer", "%(number)d warmers", "number"),
     "tag": ngettext_lazy("%(number)d tag", "%(number)d tags", "number"),
 }
+#: The span of the hit rates of the application.
+LATELY = span_of("1h")
 _CONDITIONAL = "django.middleware.http.ConditionalGetMiddleware"
 
 
 @dataclass(frozen=True, slots=True)
 class AliasFigures:
-    """One alias of the application level; ``info`` is of its whole server."""
+    """One alias of the application level: what the site asked of it lately, and ``info`` of its whole server."""
 
     alias: str
+    asked: AliasUsage
     adapter: Adapter | None = None
     info: ServerInfo | None = None
     problem: str = ""
@@ -74,7 +85,11 @@ class Levels(CacheView):
         context = super().fragment_context()
         if not is_fragment_request(self.request):
             return context
+        told_since, answers = tallies.read("answers")
+        _since, proxies = tallies.read("proxies")
         answered = conditional_figures()
+        if told_since is not None:
+            answered = tallies.figures_of(ConditionalFigures, answers.get(conditional_page.__name__, {}))
         owned = owners()
         kinds = Counter(owner.kind for owner in owned)
         return context | {
@@ -82,7 +97,8 @@ class Levels(CacheView):
             "answered": answered,
             "unchanged": answered.not_modified / answered.answered if answered.answered else None,
             "conditional_middleware": _CONDITIONAL in settings.MIDDLEWARE,
-            "purgers": [(name, purging.figures(name)) for name in purging.purgers.names()],
+            "told_since": told_since,
+            "purgers": [(name, _purged(name, told_since, proxies)) for name in purging.purgers.names()],
             "with_urls": sum(bool(rule.urls or rule.tags) for rule in cache_invalidator.rules()),
             "applications": [_figures(*row) for row in each_alias()],
             "kinds": [_KINDS[kind] % {"number": number} for kind, number in sorted(kinds.items()) if kind in _KINDS],
@@ -91,13 +107,18 @@ class Levels(CacheView):
         }
 
 
+def _purged(name: str, since: float | None, told: tallies.ByName) -> purging.Figures:
+    return purging.figures(name) if since is None else tallies.figures_of(purging.Figures, told.get(name, {}))
+
+
 def _figures(alias: str, adapter: Adapter | None, problem: str) -> AliasFigures:
+    asked = rates.usage(alias, LATELY)
     if adapter is None or not adapter.can_tell_server:
-        return AliasFigures(alias, adapter, problem=problem)
+        return AliasFigures(alias, asked, adapter, problem=problem)
     try:
         primary = sampler.reading(alias).primary
     except CacheAdminError as error:
-        return AliasFigures(alias, adapter, problem=about(error))
+        return AliasFigures(alias, asked, adapter, problem=about(error))
     if primary.error:
-        return AliasFigures(alias, adapter, problem=about(primary.error))
-    return AliasFigures(alias, adapter, primary.info)
+        return AliasFigures(alias, asked, adapter, problem=about(primary.error))
+    return AliasFigures(alias, asked, adapter, primary.info)

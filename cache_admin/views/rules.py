@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy
@@ -33,16 +32,11 @@ def rows(alias: str = "") -> tuple[float | None, list[Row]]:
     that drop from one alias, by model."""
     since, told = tallies.read("rules")
     found = [
-        _row(rule, figures(rule) if since is None else _figures(told.get(rule.name, {})))
+        _row(rule, figures(rule) if since is None else tallies.figures_of(Figures, told.get(rule.name, {})))
         for rule in cache_invalidator.rules()
         if not alias or rule.alias == alias
     ]
     return since, sorted(found, key=lambda row: (row.model, row.rule.name))
-
-
-def _figures(told: dict[str, Any]) -> Figures:
-    known = {field.name for field in fields(Figures)}
-    return Figures(**{name: value for name, value in told.items() if name in known})
 
 
 def _row(rule: Rule, found: Figures) -> Row:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,6 +12,9 @@ from django.test import Client, RequestFactory
 
 from cache_admin.caching import purging
 from cache_admin.caching.levels import conditional_page
+from cache_admin.models import Tally, Usage
+from cache_admin.monitoring import tallies
+from cache_admin.monitoring.usage import Counts, dump
 from tests.views.conftest import text, url
 
 HTMX = {"HX-Request": "true"}
@@ -49,6 +53,28 @@ def test_the_share_of_304_is_counted(client: Client, raw: redis.Redis) -> None:
     first = view(RequestFactory().get("/"))
     view(RequestFactory(headers={"if-none-match": first["ETag"]}).get("/"))
     assert "were “not modified”" in levels(client)
+
+
+def test_what_other_processes_did_is_counted_too(
+    client: Client, raw: redis.Redis, away: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tallies, "_sources", {"answers": dict, "proxies": dict})
+    Tally.objects.create(
+        name="answers", since=1.7e9, figures={"conditional_page": {"answered": 1_200, "not_modified": 300}}
+    )
+    Tally.objects.create(name="proxies", since=1.7e9, figures={away: {"purged": 77, "failed": 0, "retried": 5}})
+    shown = levels(client)
+    assert "25.0\u00a0% of the answers were “not modified”: 300 of 1,200." in shown
+    assert "of all processes of this site since 11/14/2023" in shown
+    assert '<td class="ca-num">77</td>' in shown
+    assert "worker process alone" not in shown
+
+
+def test_the_hit_rate_of_the_site_stands_before_that_of_the_server(client: Client, raw: redis.Redis) -> None:
+    at = int(time.time()) - 120
+    Usage.objects.create(level=0, alias="locmem", at=at, source="p", counts=dump({b"product:\0": Counts(3, 1)}))
+    link = f'<a href="{url("hit_rates", "locmem")}">75.0\u00a0%</a>'
+    assert link in levels(client)
 
 
 def test_a_proxy_that_does_not_answer_is_told(client: Client, raw: redis.Redis, away: str, monkeypatch: Any) -> None:
