@@ -16,6 +16,8 @@ from django.conf import settings
 from django.core.cache import caches
 from embedded import Server, running
 
+from cache_admin.adapters import servers
+from cache_admin.adapters.addresses import CLIENT_NAME
 from cache_admin.health import facts
 
 StartSite = Callable[[], tuple[subprocess.Popen[str], int]]
@@ -27,6 +29,10 @@ def server() -> Iterator[Server]:
     """The server behind the aliases of ``tests.settings``. No command is slow there: machines are busy."""
     with running(settings.SOCKET, ["slowlog-log-slower-than 10000000"]) as started:
         yield started
+        servers.forget()
+        with redis.Redis.from_url(started.url) as client:
+            left = [one for one in client.client_list() if one["name"] == CLIENT_NAME.decode()]
+        assert left == [], "a connection of the dashboard was leaked"
 
 
 @pytest.fixture

@@ -124,6 +124,29 @@ def test_a_running_operation_whose_watcher_was_signed_out_goes_to_the_login(
     assert operator.page.url.endswith(f"{row.pk}%2F"), "not the address that was polled"
 
 
+HIDDEN = "Object.defineProperty(document, 'hidden', {get: () => window.caHidden === true, configurable: true})"
+
+
+def test_a_hidden_tab_asks_nothing_and_a_visible_one_goes_on(
+    operator: Operator, shop: redis.Redis, staff: User
+) -> None:
+    row, _ = runner.begin(plan("default", [Target.glob("product:*")], staff), staff)
+    page, asked = operator.page, []
+    page.add_init_script(HIDDEN)
+    page.on("request", lambda request: asked.append(request.url))
+    for path in ("", "alias/default/", "alias/default/hit-rates/", f"operations/{row.pk}/"):
+        page.goto(f"{operator.base}{HOME}{path}")
+        page.wait_for_load_state("networkidle")
+        page.evaluate("window.caHidden = true; document.dispatchEvent(new Event('visibilitychange'))")
+        page.wait_for_timeout(500)
+        asked.clear()
+        page.wait_for_timeout(2_500)
+        assert asked == [], path
+        page.evaluate("window.caHidden = false; document.dispatchEvent(new Event('visibilitychange'))")
+        page.wait_for_timeout(2_500)
+        assert asked, path
+
+
 def test_keyboard_reaches_search_and_rows(operator: Operator, shop: redis.Redis) -> None:
     operator.page.goto(f"{operator.base}{HOME}alias/default/patterns/")
     operator.page.keyboard.press("j")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -184,3 +185,28 @@ def test_a_permission_taken_away_in_the_middle_stops_a_purge_and_is_written_down
     assert 0 < shop[1].dbsize() < 10_000
     assert Operation.objects.get().state == "refused"
     assert Operation.objects.get().done_keys == 10_000 - shop[1].dbsize()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_request_lasts_a_second_while_a_long_purge_runs(client: Client, raw: redis.Redis, settings: Any) -> None:
+    """So no worker is ever killed for a request of these pages, whatever its time-out."""
+    settings.CACHE_ADMIN = {**settings.CACHE_ADMIN, "RUNNER": "thread"}
+    for start in range(0, 200_000, 10_000):
+        raw.mset({f"shop:1:product:{number}": b"v" * 50 for number in range(start, start + 10_000)})
+    asked = {"kind": "glob", "target": "product:*"}
+    token = client.post(url("invalidate_confirm", "default"), asked).context["token"]
+    began = time.monotonic()
+    confirmed = client.post(url("invalidate_confirm", "default"), {**asked, "token": token, "typed": "default"})
+    lasted, seen = [time.monotonic() - began], []
+    while not seen or Operation.State.RUNNING in seen[-1:]:
+        began = time.monotonic()
+        client.post(confirmed.url.rstrip("/") + "/progress/", headers=HTMX)  # type: ignore[attr-defined]
+        lasted.append(time.monotonic() - began)
+        seen.append(Operation.objects.get().state)
+        time.sleep(0.2)
+    for thread in threading.enumerate():
+        if thread.name == "cache-admin-purge":
+            thread.join(10)
+    assert Operation.objects.get().done_keys == 200_000
+    assert len(lasted) > 3, "it took a while"
+    assert max(lasted) < 1
