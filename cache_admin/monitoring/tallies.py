@@ -42,12 +42,6 @@ def watch(part: str, source: Source) -> None:
     _sources[part] = source
 
 
-def unwatch(part: str) -> None:
-    """Forgets a part, in this process."""
-    _sources.pop(part, None)
-    _written.pop(part, None)
-
-
 def write() -> None:
     """Adds what this process did since the last time; never raises what a database raises."""
     with _lock:

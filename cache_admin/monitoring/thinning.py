@@ -72,9 +72,10 @@ def _thin_server(server: str, due: models.QuerySet[ServerSample], coarser: int) 
     around = [_counters(row) if row else None for row in (earlier, later)]
     stays = set(staying(counters, coarser, earlier=around[0], later=around[1]))
     kept = [row.pk for place, row in enumerate(rows) if place in stays]
+    gone = [row.pk for place, row in enumerate(rows) if place not in stays]
     with transaction.atomic(router.db_for_write(ServerSample)):
         ServerSample.objects.filter(pk__in=kept).update(step=coarser)
-        return ServerSample.objects.filter(pk__in=[row.pk for row in rows if row.pk not in set(kept)]).delete()[0]
+        return ServerSample.objects.filter(pk__in=gone).delete()[0]
 
 
 def _counters(row: ServerSample) -> Counters:
