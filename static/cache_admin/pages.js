@@ -3,6 +3,17 @@
   /* Running operations ask for their progress every second, while somebody looks. */
   window.setInterval(() => { if (!document.hidden) document.body.dispatchEvent(new CustomEvent("ca:tick")); }, 1000);
 
+  /* How an operation ended is told to those who listen too, in a place that stays when the rest is drawn anew. */
+  const said = document.getElementById("ca-said");
+  let over = false;
+  document.body.addEventListener("ca:operation-over", () => { over = true; });
+  document.body.addEventListener("htmx:afterSwap", (event) => {
+    if (!over || !said) return;
+    over = false;
+    const parts = event.detail.target.querySelectorAll(".ca-sentence, .ca-verdict, .ca-result");
+    said.textContent = [...parts].map((part) => part.textContent.trim()).filter(Boolean).join(" ");
+  });
+
   /* A row that opens in place closes with a second click; htmx only opens. */
   const detailOf = (link) => link.closest("tr").nextElementSibling?.querySelector(".ca-detail");
   document.addEventListener("click", (event) => {

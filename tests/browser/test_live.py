@@ -178,3 +178,12 @@ def test_pages_pass_the_accessibility_rules(operator: Operator, shop: redis.Redi
         results = Axe().run(operator.page, context=".ca", options={"runOnly": ["wcag2a", "wcag2aa"]})
         found += [(path, v["id"], v["nodes"][0]["html"][:160]) for v in results.response["violations"]]
     assert not found
+
+
+def test_the_end_of_a_scan_is_told_to_those_who_listen(operator: Operator, shop: redis.Redis) -> None:
+    operator.page.goto(f"{operator.base}{HOME}alias/default/patterns/")
+    said = operator.page.get_by_role("status").and_(operator.page.locator("#ca-said"))
+    expect(said).to_be_empty()
+    operator.click("Scan everything", role="button")
+    expect(said).to_contain_text("Scan every key of default. Done Looked at", timeout=10_000)
+    expect(operator.page.locator("#ca-patterns")).to_contain_text("Complete scan of")
