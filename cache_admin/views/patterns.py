@@ -167,35 +167,38 @@ class PatternsExport(PatternTable):
         changes = growth.changes(report)
         rows = self.chosen(report, changes)
         name = f"patterns-{alias}-{'complete' if report.complete else 'sampled'}"
-        cells = csv_rows(self.cache, report, rows, changes)
+        cells = csv_rows(self.cache, rows, changes)
         shown = replace(report, patterns=tuple(rows))  # as ``cache_report --json`` writes it
         return table_response(
             kind, name, CSV_HEADER, cells, lambda: public.as_json(shown, texts_of(self.cache), changes)
         )
 
 
-CSV_ESTIMATES = ("keys", "keys_share", "bytes", "bytes_share", "no_expiry")
+#: As the JSON calls them, see ``keyspace/public.py``.
+CSV_ESTIMATES = ("keys", "keys_share", "bytes", "bytes_share", "no_expiry_share")
 CSV_HEADER = (
     *("pattern", "title", "family", "protected"),
     *(f"{name}{suffix}" for name in CSV_ESTIMATES for suffix in ("", "_low", "_high")),
-    *("mean_bytes", "largest_bytes", "largest_key", "exact"),
+    *("no_expiry", "mean_bytes", "largest_bytes", "largest_key", "exact"),
     *("growth_days", "growth_keys", "growth_bytes", "growth_share", "growth_exact"),
 )
 
 
-def csv_rows(
-    cache: Adapter, report: Report, rows: Iterable[PatternStats], changes: Mapping[str, Change]
-) -> Iterator[list[object]]:
-    """One row per pattern, figures in full, each estimate with the ends of its 95 % interval; growth is against
+def csv_rows(cache: Adapter, rows: Iterable[PatternStats], changes: Mapping[str, Change]) -> Iterator[list[object]]:
+    """One row per pattern, shares in full, each estimate with the ends of its 95 % interval; growth is against
     ``growth_days`` before, and empty without a day to compare with."""
     for stats in rows:
         change = changes.get(stats.pattern)
         grown = (change.days, change.keys, change.size, change.share, change.exact) if change else (None,) * 5
-        figures = (stats.keys, stats.keys_share, stats.size, stats.size_share, stats.no_expiry)
         yield [
             *(stats.pattern, stats.title, stats.family, stats.protected),
-            *(edge for figure in figures for edge in _edges(figure)),
-            *(stats.mean, stats.largest, name_of(cache, stats.largest_key).text, report.complete),
+            *map(round, _edges(stats.keys)),
+            *_edges(stats.keys_share),
+            *map(round, _edges(stats.size)),
+            *_edges(stats.size_share),
+            *_edges(stats.no_expiry),
+            *(round(stats.no_expiry.value * stats.keys.value), stats.mean, stats.largest),
+            *(name_of(cache, stats.largest_key).text, stats.keys.exact),
             *grown,
         ]
 
