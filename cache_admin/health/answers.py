@@ -26,7 +26,7 @@ def slow(facts: Facts, node: NodeReading, info: ServerInfo) -> Iterator[Finding]
     if took is None or took < SLOW_ANSWER:
         return
     level: Level = "warn" if took >= LATE_ANSWER else "info"
-    text = _("answers slowly: %(time)s for the last command") % {"time": wording.duration(took)}
-    asked = _("a question of this dashboard (INFO) %(moment)s") % {"moment": wording.moment(info.at, facts.now)}
+    text = _("answers slowly: %(time)s") % {"time": wording.duration(took)}
+    asked = _("the last command of this dashboard (INFO) %(moment)s") % {"moment": wording.moment(info.at, facts.now)}
     mend = _("Look at its slow log and its load, and at the network. Scans ask it for less at once meanwhile.")
     yield Finding("slow", level, text, (asked,), mend)

@@ -56,7 +56,7 @@ def evicting(rate: float) -> Any:
         ({"role": "replica"}, EMPTY, "warn", "is a replica: it takes no writes"),
         ({"clients": 95, "clients_limit": 100}, EMPTY, "warn", "95 of 100 connections in use"),
         ({"clients": 89, "clients_limit": 100}, EMPTY, "good", "healthy"),
-        ({"answered_in": 2.9}, EMPTY, "warn", "answers slowly: 2.9\u00a0s for the last command"),
+        ({"answered_in": 2.9}, EMPTY, "warn", "answers slowly: 2.9\u00a0s"),
         ({"answered_in": 0.3}, EMPTY, "good", "healthy"),
         ({"loading": 0.41, "memory_limit": 0}, EMPTY, "bad", "loading dataset, 41 %"),
         ({"memory": None, "memory_limit": None}, EMPTY, "good", "healthy"),
@@ -99,8 +99,8 @@ def test_each_server_is_named_where_there_are_several() -> None:
 
 def test_an_answer_that_is_a_little_late_is_told_without_alarm() -> None:
     late = one("slow", of_server(answered_in=0.31))
-    assert (late.level, late.text) == ("info", "answers slowly: 310\u00a0ms for the last command")
-    assert late.evidence[0].startswith("a question of this dashboard (INFO) ")
+    assert (late.level, late.text) == ("info", "answers slowly: 310\u00a0ms")
+    assert late.evidence[0].startswith("the last command of this dashboard (INFO) ")
     assert found("slow", of_server(answered_in=0.2)) == found("slow", of_server()) == []
 
 

@@ -24,7 +24,7 @@ from tests.views.conftest import text, url
 
 pytestmark = pytest.mark.servers
 HTMX = {"HX-Request": "true"}
-SLOW = re.compile(r"answers slowly: \d\.\d\xa0s for the last command")
+SLOW = re.compile(r"answers slowly: \d\.\d\xa0s")
 
 
 @pytest.fixture
