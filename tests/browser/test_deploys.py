@@ -18,6 +18,7 @@ from embedded import running
 from playwright.sync_api import Browser
 
 from tests.browser.conftest import Operator
+from tests.browser.test_fits import TOO_WIDE
 
 PROJECT = Path(__file__).parent.parent.parent / "example_project"
 SERVE = """
@@ -147,3 +148,6 @@ def test_task_9_did_the_last_deploy_hurt(person: Operator) -> None:
     assert "nobody uses it" in verdicts("views:product:*")
     assert "new and never expires" in table.inner_text()
     assert person.clicks <= 2
+    for width in (1280, 390):
+        person.page.set_viewport_size({"width": width, "height": 900})
+        assert person.page.evaluate(TOO_WIDE) == []
