@@ -1,9 +1,10 @@
 """Everything that finders look at, gathered for one alias: at a glance, or by a whole look.
 
 A *glance* is for what stands on every page and refreshes by itself. It asks no server beyond the reading that the
-cards share, and only what all processes know: counts, the last complete scan, the last look at values. A *look* (see
-``looking.py``) is for the page and the command: it samples the keyspace where there is no scan, reads the slow logs,
-tries how far the largest values can be compressed, and compares before and after the last deploy.
+cards share, and only what all processes know: counts, those before and after the last deploy, the last complete scan,
+the last look at values. A *look* (see ``looking.py``) is for the page and the command: it samples the keyspace where
+there is no scan, reads the slow logs, tries how far the largest values can be compressed, and compares what was there
+before and after the last deploy.
 """
 
 from __future__ import annotations
@@ -19,16 +20,17 @@ from django.db import router
 
 from cache_admin.adapters.base import Adapter
 from cache_admin.adapters.server_info import SlowCommand
+from cache_admin.exceptions import CacheAdminError
 from cache_admin.health import counted
 from cache_admin.health.counted import Counted
-from cache_admin.keyspace import leftovers, reports, unreadable
+from cache_admin.keyspace import comparison, leftovers, reports, unreadable
 from cache_admin.keyspace.comparison import Comparison
 from cache_admin.keyspace.leftovers import Leftovers
 from cache_admin.keyspace.report import LargeKey, Report
 from cache_admin.keyspace.unreadable import ValuesReport
 from cache_admin.models import Deploy, ServerSample
+from cache_admin.monitoring import deploys, sampler
 from cache_admin.monitoring import history as histories
-from cache_admin.monitoring import sampler
 from cache_admin.monitoring.database import REFUSALS, looking
 from cache_admin.monitoring.history import History, Series
 from cache_admin.monitoring.sampler import Reading
@@ -37,6 +39,8 @@ from cache_admin.monitoring.spans import Span
 #: Seconds for which a process goes on with what it read from the database, so that ten cards read it once.
 REMEMBERED = 30.0
 HOUR = 3_600.0
+#: Seconds for which a deploy is the first suspect.
+DEPLOY_SECONDS = 86_400.0
 #: The servers' hit rate of half an hour, and of those before: the last point is of now.
 HALF_HOURS = Span("half-hours", "", 6 * HOUR, 12, 600.0)
 
@@ -60,6 +64,8 @@ class Stored:
     report: Report | None = None
     leftovers: Leftovers | None = None
     look: ValuesReport | None = None
+    deploy: Deploy | None = None  #: the last one, of the last day
+    compared: Comparison | None = None  #: what it did, by counts alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +139,8 @@ def glance(adapter: Adapter, reading: Reading | None = None, history: History | 
         reading = reading or sampler.reading(adapter.alias)
         history = history or histories.series(reading)
     known = _known(adapter, reading)
-    return Facts(adapter.alias, adapter, time.time(), reading, history, known)
+    deploy, compared = known.deploy, known.compared
+    return Facts(adapter.alias, adapter, time.time(), reading, history, known, deploy=deploy, compared=compared)
 
 
 def _known(adapter: Adapter, reading: Reading | None) -> Stored:
@@ -158,6 +165,7 @@ def stored(adapter: Adapter, reading: Reading | None, counts: Counted | None = N
     report = reports.latest(adapter.alias) if adapter.can_list else None
     if report and not (report.complete and report.started >= now - reports.STORED_SECONDS):
         report = None
+    deploy = last_deploy(now)
     return Stored(
         counts=counts,
         half_hours=histories.series(reading, HALF_HOURS).hit_rate if reading and not counts.hour else (),
@@ -165,7 +173,23 @@ def stored(adapter: Adapter, reading: Reading | None, counts: Counted | None = N
         report=report,
         leftovers=left_in(adapter, report),
         look=unreadable.latest(adapter.alias) if adapter.can_list else None,
+        deploy=deploy,
+        compared=_compared(adapter.alias, deploy),
     )
+
+
+def last_deploy(now: float) -> Deploy | None:
+    """The last deploy, while it is the first suspect."""
+    with suppress(*REFUSALS), looking(router.db_for_read(Deploy)):
+        deploy = deploys.latest()
+        return deploy if deploy and now - deploy.at <= DEPLOY_SECONDS else None
+    return None
+
+
+def _compared(alias: str, deploy: Deploy | None) -> Comparison | None:
+    with suppress(CacheAdminError, *REFUSALS):
+        return comparison.compare_counts(alias, deploy) if deploy else None
+    return None
 
 
 def left_in(adapter: Adapter, report: Report | None) -> Leftovers | None:

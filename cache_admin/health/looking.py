@@ -6,19 +6,15 @@ import time
 import zlib
 from dataclasses import replace
 
-from django.db import router
-
 from cache_admin.adapters.base import Adapter
 from cache_admin.adapters.sentences import about
 from cache_admin.adapters.server_info import SlowCommand
 from cache_admin.exceptions import CacheAdminError, Unavailable
-from cache_admin.health.facts import Facts, Tried, glance, left_in
+from cache_admin.health.facts import Facts, Tried, glance, last_deploy, left_in
 from cache_admin.keyspace import comparison, reports
 from cache_admin.keyspace.comparison import Comparison
 from cache_admin.keyspace.report import Report
 from cache_admin.models import Deploy
-from cache_admin.monitoring import deploys
-from cache_admin.monitoring.database import REFUSALS, looking
 from cache_admin.monitoring.sampler import Reading
 from cache_admin.values import compression
 
@@ -27,8 +23,6 @@ SLOW_ENTRIES = 32
 TRIED, LARGE, READ = 3, 100_000, 65_536
 #: A key that is asked for only to see whether a cache answers that tells nothing else.
 PROBE = "cache_admin:probe"
-#: Seconds for which a deploy is the first suspect.
-DEPLOY_SECONDS = 86_400.0
 
 
 def look(adapter: Adapter) -> Facts:
@@ -73,15 +67,9 @@ class _Asked:
 
 
 def _deploy(adapter: Adapter) -> tuple[Deploy | None, Comparison | None]:
+    deploy = last_deploy(time.time())
     try:
-        with looking(router.db_for_read(Deploy)):
-            deploy = deploys.latest()
-    except REFUSALS:
-        return None, None
-    if deploy is None or time.time() - deploy.at > DEPLOY_SECONDS:
-        return None, None
-    try:
-        return deploy, comparison.compare(adapter.alias, deploy)
+        return deploy, comparison.compare(adapter.alias, deploy) if deploy else None
     except CacheAdminError:
         return deploy, None
 

@@ -21,7 +21,9 @@ from cache_admin.models import Deploy
 from cache_admin.monitoring import deploys, rates
 from cache_admin.monitoring.usage import OTHER, Counts
 
-__all__ = ["Comparison", "Left", "Row", "compare", "tally"]
+__all__ = ["Comparison", "Left", "Row", "compare", "compare_counts", "tally"]
+#: Verdicts that rest on what was asked, whatever the cache holds.
+COUNTED = frozenset({"hit_rate", "better", "errors", "unwritten", "slower", "faster"})
 
 
 def compare(alias: str, deploy: Deploy, *, seconds: int = LENGTHS[USUAL], now: float | None = None) -> Comparison:
@@ -34,13 +36,7 @@ def compare(alias: str, deploy: Deploy, *, seconds: int = LENGTHS[USUAL], now: f
     now = time.time() if now is None else now
     cache = adapter(alias)
     previous, following = deploys.neighbours(deploy)
-    stretch = window(
-        deploy.at,
-        now,
-        seconds,
-        previous=previous.at if previous else None,
-        following=following.at if following else None,
-    )
+    stretch = _stretch(deploy, previous, following, seconds, now)
     notes: list[str] = []
     counts = _counted(alias, stretch, notes)
     before, earlier = _held(alias, deploy), _held(alias, previous)
@@ -65,8 +61,45 @@ def compare(alias: str, deploy: Deploy, *, seconds: int = LENGTHS[USUAL], now: f
         before=before,
         after=after,
         notes=tuple(notes),
-        lookups=(sum(one.lookups for one in counts[0].values()), sum(one.lookups for one in counts[1].values())),
+        lookups=_lookups(counts),
     )
+
+
+def compare_counts(
+    alias: str, deploy: Deploy, *, seconds: int = LENGTHS[USUAL], now: float | None = None
+) -> Comparison:
+    """The same by counts alone, which asks no server: verdicts that need contents are left out."""
+    stretch = _stretch(deploy, *deploys.neighbours(deploy), seconds, time.time() if now is None else now)
+    notes: list[str] = []
+    counts = _counted(alias, stretch, notes)
+    rows = tuple(
+        replace(row, verdicts=tuple(one for one in row.verdicts if one.kind in COUNTED))
+        for row in _rows(alias, counts, ({}, {}), _basis(counts, None, None, fresh=False))
+    )
+    return Comparison(
+        alias=alias,
+        window=stretch,
+        rows=rows,
+        left=None,
+        before=None,
+        after=None,
+        notes=tuple(notes),
+        lookups=_lookups(counts),
+    )
+
+
+def _stretch(deploy: Deploy, previous: Deploy | None, following: Deploy | None, seconds: int, now: float) -> Window:
+    return window(
+        deploy.at,
+        now,
+        seconds,
+        previous=previous.at if previous else None,
+        following=following.at if following else None,
+    )
+
+
+def _lookups(counts: tuple[Mapping[bytes, Counts], Mapping[bytes, Counts]]) -> tuple[int, int]:
+    return sum(one.lookups for one in counts[0].values()), sum(one.lookups for one in counts[1].values())
 
 
 def _counted(alias: str, stretch: Window, notes: list[str]) -> tuple[Mapping[bytes, Counts], Mapping[bytes, Counts]]:

@@ -23,8 +23,9 @@ from cache_admin.health.facts import Facts
 from cache_admin.keyspace import leftovers, reports
 from cache_admin.keyspace import unreadable as looks
 from cache_admin.keyspace.unreadable import PatternValues, Trouble, ValuesReport
+from cache_admin.models import Deploy, Usage
 from cache_admin.monitoring.history import Recent
-from cache_admin.monitoring.usage import OTHER, Counts
+from cache_admin.monitoring.usage import OTHER, Counts, dump
 from cache_admin.operations import deploying, runner, values
 from cache_admin.patterns import ID, WORD
 from tests.monitoring.conftest import info
@@ -228,6 +229,19 @@ def test_what_a_deploy_did_is_told() -> None:
     assert told["deploy:new_endless:goods:*"].text == "since the deploy 2.1, goods:*: new and never expires"
     assert told["deploy:vanished:product:*"].level == "warn"
     assert "deploy:vanished:product:*" not in {one.code for one in checking.glance(adapter("core")).findings}
+
+
+def test_what_a_deploy_did_to_what_is_asked_is_known_at_a_glance(settings: Any) -> None:
+    settings.CACHE_ADMIN = {**settings.CACHE_ADMIN, "RECORDING": True}
+    now = time.time()
+    Deploy.objects.create(label="2.1", at=now - 1_800)
+    stretches = ((now - 2_700, Counts(hits=90, misses=10)), (now - 900, Counts(hits=20, misses=180)))
+    for at, counts in stretches:
+        Usage.objects.create(level=60, alias="core", at=int(at // 60) * 60, counts=dump({b"product:" + ID: counts}))
+    (told,) = [finding for finding in checking.glance(adapter("core")).findings if finding.kind == "deploy"]
+    assert (told.code, told.level) == ("deploy:hit_rate:product:*", "bad")
+    assert told.text == "since the deploy 2.1, product:*: hit rate \u221280 points"
+    assert told.code in {one.code for one in checking.check(adapter("core")).findings}
 
 
 def test_a_sample_marks_its_figures() -> None:
