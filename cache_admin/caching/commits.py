@@ -8,7 +8,7 @@ along: those are alive, for the list holds the only strong references to them.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django.db import connections, transaction
@@ -16,6 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
 from cache_admin.caching.rules import Rule
+from cache_admin.keys import compile_glob
 
 #: Filled texts of one rule, in order, by kind.
 Texts = dict[str, dict[str, None]]
@@ -95,8 +96,33 @@ def after_commit(using: str, collect: Callable[[dict[Rule, Collected]], None], d
 
 def pending(using: str, kind: str) -> set[str]:
     """What the running transaction will drop of a kind (``"tags"``), if it is committed."""
-    connection = connections[using]
+    return {text for _rule, collected in _work(connections[using]) for text in collected.texts.get(kind, ())}
+
+
+def uncommitted(alias: str, key: str, tags: Iterable[str]) -> bool:
+    """Whether a transaction of this thread will drop a value from ``alias``, if it is committed.
+
+    What is computed now shows what nobody else may see yet, and what a rollback takes back: it must not be stored.
+    """
+    if not _waiting:
+        return False
+    work = [found for one in connections.all(initialized_only=True) for found in _work(one)]
+    return any(_drops(rule, collected.texts, alias, key, tags) for rule, collected in work)
+
+
+def _work(connection: BaseDatabaseWrapper) -> list[tuple[Rule, Collected]]:
     if not connection.in_atomic_block or connection not in _waiting:
-        return set()
+        return []
     alive = [one for ref in _waiting[connection].values() if (one := ref()) is not None]
-    return {text for one in alive for collected in one.work.values() for text in collected.texts.get(kind, ())}
+    return [found for one in alive for found in one.work.items()]
+
+
+def _drops(rule: Rule, texts: Texts, alias: str, key: str, tags: Iterable[str]) -> bool:
+    if (drops := getattr(rule.callback, "drops", None)) and drops(alias, key):
+        return True
+    if rule.alias != alias:
+        return False
+    if key in texts.get("keys", ()) or not texts.get("tags", {}).keys().isdisjoint(tags):
+        return True
+    raw = key.encode("utf-8", "surrogateescape")
+    return any(compile_glob(glob.encode())(raw) for glob in texts.get("patterns", ()))

@@ -118,7 +118,7 @@ class CachedFunction(_Cached[P], Generic[P, R]):
         cache = caches[self.policy.alias]
         found = cache.get_many(request.keys()) or {} if request.tags else {request.key: cache.get(request.key, MISS)}
         state, entry = judge(request, found)
-        if state is State.FRESH and entry:
+        if state is State.FRESH and entry and not request.uncommitted():
             return entry.value  # type: ignore[no-any-return]
         return fetch(request, functools.partial(self.compute, request), found)  # type: ignore[no-any-return]
 
@@ -151,7 +151,7 @@ class AsyncCachedFunction(_Cached[P], Generic[P, R]):
         request = self.ask(args, kwargs)
         found = await acall(caches[self.policy.alias], "get_many", request.keys()) or {}
         state, entry = judge(request, found)
-        if state is State.FRESH and entry:
+        if state is State.FRESH and entry and not request.uncommitted():
             return entry.value  # type: ignore[no-any-return]
         return await afetch(request, functools.partial(self.compute, request), found)  # type: ignore[no-any-return]
 

@@ -73,6 +73,8 @@ def judge(request: Request, found: Mapping[str, Any], *, early: bool = True) -> 
 
 def take(request: Request, found: Mapping[str, Any] | None = None) -> Flow[Entry | Ticket]:
     """The entry to serve, or the ticket to compute it. ``found`` is what was read already."""
+    if request.uncommitted():
+        return Ticket(None, {})
     policy, keys = request.policy, request.keys()
     if found is None:
         found = yield from read(keys)

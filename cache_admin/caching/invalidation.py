@@ -66,9 +66,7 @@ def invalidates(
     """
 
     def register(function: C) -> C:
-        drop = getattr(function, "invalidate", None)
-        # That of a cached coroutine function is awaited, as any callback that is one.
-        callback: Callback = (lambda changes: drop()) if drop else function
+        callback: Callback = _Dropping(function) if hasattr(function, "invalidate") else function
         name = f"{function.__module__}.{getattr(function, '__qualname__', repr(function))}"
         for model in models:
             cache_invalidator.register_invalidation_rule(
@@ -84,6 +82,21 @@ def invalidates(
         return function
 
     return register
+
+
+class _Dropping:
+    """Removes the result of a cached function; that of a coroutine function is awaited, as any callback that is one."""
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+
+    def __call__(self, changes: Changes) -> object:
+        return self._function.invalidate()
+
+    def drops(self, alias: str, key: str) -> bool:
+        """Whether it removes a key; see :func:`~cache_admin.caching.commits.uncommitted`."""
+        function = self._function
+        return hasattr(function, "policy") and function.policy.alias == alias and function.key() == key
 
 
 class CacheInvalidator:

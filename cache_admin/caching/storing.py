@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from django.core.cache import DEFAULT_CACHE_ALIAS
 
 from cache_admin.caching.calls import written
+from cache_admin.caching.commits import uncommitted
 from cache_admin.caching.compression import Compression
 from cache_admin.caching.envelope import MISS, Entry, opened, seal, until
 from cache_admin.caching.locks import Lease
@@ -88,6 +89,10 @@ class Request(NamedTuple):
     not_before: float = 0
     owner: str = ""
 
+    def uncommitted(self) -> bool:
+        """Whether a transaction of this thread changes the value, and may yet be rolled back."""
+        return uncommitted(self.policy.alias, self.key, self.tags)
+
     def keys(self) -> list[str]:
         return [self.key, *map(tag_key, self.tags)]
 
@@ -124,7 +129,7 @@ def stamp(tags: Iterable[str], found: Mapping[str, object]) -> Flow[Mapping[str,
 def store(request: Request, ticket: Ticket, value: object, as_of: float, seconds: float) -> Flow[None]:
     """Stores a computed value and gives the lock back, unless it was invalidated meanwhile."""
     policy, lease = request.policy, ticket.lease
-    kept = policy.keeps and len(ticket.stamps) == len(request.tags)
+    kept = policy.keeps and len(ticket.stamps) == len(request.tags) and not request.uncommitted()
     if lease and lease.certain():
         held = (yield from reread([lease.name])).get(lease.name) == lease.token
         if held and kept:
