@@ -24,7 +24,7 @@ def deploy(facts: Facts) -> Iterator[Finding]:
         if not verdicts:
             continue
         figures = {"label": last.label, "pattern": row.pattern, "verdict": verdicts[0].text}
-        text = _("since the deploy %(label)s, %(pattern)s: %(verdict)s") % figures
+        text = _("%(pattern)s: %(verdict)s, since the deploy %(label)s") % figures
         looked = {
             "before": words.number(row.before.counts.lookups),
             "after": words.number(row.after.counts.lookups),

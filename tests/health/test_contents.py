@@ -226,7 +226,7 @@ def test_what_a_deploy_did_is_told() -> None:
     caches["core"].set_many({f"goods:{i}": "x" * 100 for i in range(60)}, None)
     reports.forget()
     told = {finding.code: finding for finding in checking.check(adapter("core")).findings}
-    assert told["deploy:new_endless:goods:*"].text == "since the deploy 2.1, goods:*: new and never expires"
+    assert told["deploy:new_endless:goods:*"].text == "goods:*: new and never expires, since the deploy 2.1"
     assert told["deploy:vanished:product:*"].level == "warn"
     assert "deploy:vanished:product:*" not in {one.code for one in checking.glance(adapter("core")).findings}
 
@@ -240,7 +240,7 @@ def test_what_a_deploy_did_to_what_is_asked_is_known_at_a_glance(settings: Any) 
         Usage.objects.create(level=60, alias="core", at=int(at // 60) * 60, counts=dump({b"product:" + ID: counts}))
     (told,) = [finding for finding in checking.glance(adapter("core")).findings if finding.kind == "deploy"]
     assert (told.code, told.level) == ("deploy:hit_rate:product:*", "bad")
-    assert told.text == "since the deploy 2.1, product:*: hit rate \u221280 points"
+    assert told.text == "product:*: hit rate \u221280 points, since the deploy 2.1"
     assert told.code in {one.code for one in checking.check(adapter("core")).findings}
 
 
