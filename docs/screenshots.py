@@ -62,7 +62,7 @@ def take(page: Page, url: str, name: str, password: str, scheme: str) -> None:
     if scheme == "light":
         page.goto(f"{url}{HOME}alias/default/patterns/")
         page.get_by_role("button", name="Scan everything").click()
-        page.get_by_text("memory of this cache are exact now").wait_for(timeout=120_000)
+        page.locator(".ca-result", has_text="memory of this cache are exact now").wait_for(timeout=120_000)
         # The charts need some readings to draw.
         page.goto(f"{url}{HOME}alias/default/")
         page.wait_for_timeout(90_000)
