@@ -27,7 +27,7 @@ demo: $(VENV)/installed-demo ## Start the example shop with a server of its own;
 	@exec $(BIN)/python example_project/demo.py
 
 test: $(VENV)/installed-test ## Run all tests; ARGS="-k name" runs some (then without the coverage gate)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(if $(ARGS),$(ARGS),--cov --cov-report=term)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(if $(ARGS),$(ARGS),--cov --cov-report=term)
 
 lint: $(VENV)/installed-dev ## Check style, types, templates and import layers
 	@$(BIN)/ruff check

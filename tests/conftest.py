@@ -110,6 +110,16 @@ def memcached_binary() -> str:
     return program("memcached")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that start servers, browsers and processes come first: at the end one of them would keep a worker alone."""
+
+    def quick(item: pytest.Item) -> bool:
+        slow = item.get_closest_marker("browser") or item.get_closest_marker("servers")
+        return not slow and "start_site" not in getattr(item, "fixturenames", ())
+
+    items.sort(key=quick)
+
+
 def reasons(reporter: pytest.TerminalReporter) -> list[str]:
     """Why each skipped test was."""
     skipped = reporter.stats.get("skipped", ())
