@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
 from django.conf import settings
@@ -19,6 +20,10 @@ from embedded import Server, running
 from cache_admin.adapters import servers
 from cache_admin.adapters.addresses import CLIENT_NAME
 from cache_admin.health import facts
+
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile("timeless", deadline=None)
+hypothesis.settings.load_profile("timeless")
 
 StartSite = Callable[[], tuple[subprocess.Popen[str], int]]
 MISSING = "not on this machine: "

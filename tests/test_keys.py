@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cache_admin import keys
 
 GLOB_ALPHABET = b"ab*?[]^-\\:\n\x7f\xc3\xa9"
-relaxed = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=400)
+relaxed = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=400)
 glob_bytes = st.lists(st.sampled_from(list(GLOB_ALPHABET)), max_size=12).map(bytes)
 
 

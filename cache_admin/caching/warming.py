@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from django.core.cache import caches
 from django.db import connections
+from django.utils.translation import gettext as _
 
 from cache_admin.bookkeeping import unwatched
 from cache_admin.caching.lazy import evaluated
@@ -82,20 +83,21 @@ class _Run:
         )
 
     def late_result(self) -> Result:
-        return self.result("late", f"It took longer than its {self.warmer.limit:g} seconds.")
+        text = _("It took longer than its %(seconds)g seconds.")
+        return self.result("late", text % {"seconds": self.warmer.limit})
 
     def __call__(self) -> Result:
         cache = unwatched(caches[self.warmer.alias])
         try:
             if not cache.add(self._lease.name, self._lease.token, self._lease.seconds):
-                return self.result("refused", "It is running already.")
+                return self.result("refused", _("It is running already."))
             try:
                 self._fill()
             finally:
                 if self._lease.certain() and cache.get(self._lease.name) == self._lease.token:
                     cache.delete(self._lease.name)
         except _Stopped:
-            return self.late_result() if self.late else self.result("stopped", "Stopped on request.")
+            return self.late_result() if self.late else self.result("stopped", _("Stopped on request."))
         except Exception as error:
             logger.exception("The warmer %s failed", self.warmer.name)
             return self.result("failed", _in_words(error, self.warmer.alias))
@@ -229,7 +231,7 @@ class _Crew:
     def _start(self, warmer: Warmer) -> None:
         run = _Run(warmer, self._stop, self._progress)
         if self._stop.is_set():
-            self._note(run.result("stopped", "It did not begin."))
+            self._note(run.result("stopped", _("It did not begin.")))
             return
         self._running[warmer.name] = run
         # Daemons: one that hangs must not keep the process from ending.
@@ -237,7 +239,7 @@ class _Crew:
 
     def _in_thread(self, run: _Run) -> None:
         # Of one that ends its thread, as sys.exit does, no result would ever come.
-        result = run.result("failed", "It ended its thread.")
+        result = run.result("failed", _("It ended its thread."))
         try:
             result = run()
         finally:
@@ -254,7 +256,7 @@ class _Crew:
             if run.late or deaf:
                 run.abandoned = True
                 del self._running[name]
-                self._note(run.late_result() if run.late else run.result("stopped", "It did not heed the stop."))
+                self._note(run.late_result() if run.late else run.result("stopped", _("It did not heed the stop.")))
 
     def _note(self, result: Result) -> None:
         self._results[result.name] = result

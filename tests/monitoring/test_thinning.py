@@ -111,7 +111,7 @@ def stored(server: str = "s") -> list[Counters]:
 
 
 @pytest.mark.django_db
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(STEPS, min_size=1, max_size=60), st.lists(st.floats(0, 4 * DAY), min_size=1, max_size=6))
 def test_rounds_at_any_time_keep_the_totals_in_the_database(steps: list, pauses: list[float]):
     ServerSample.objects.all().delete()

@@ -91,7 +91,7 @@ def test_unseen_characters_are_shown_escaped() -> None:
     assert show_glob(b"\\[a\\\\*\xff") == "\\[a\\\\*\\xff"
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(keys=st.sets(names, max_size=12), globs=st.lists(names, min_size=1, max_size=3))
 def test_the_server_is_asked_for_at_least_what_matches(raw: redis.Redis, keys: set[str], globs: list[str]) -> None:
     """The union of several targets in one scan, against each one asked of a real server alone."""
@@ -115,7 +115,7 @@ def test_the_server_is_asked_for_at_least_what_matches(raw: redis.Redis, keys: s
     assert {key for key in raw.keys("*") if selection.match(key)} == expected
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(st.text("ab*?[]\\-^", min_size=1, max_size=9), min_size=2, max_size=4), st.text("ab-]\\^[*", max_size=6)
 )

@@ -14,7 +14,7 @@ from pathlib import Path
 import django
 import pytest
 from django.contrib.auth.models import Permission
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cache_admin.adapters.base import RawValue, Storage
@@ -150,7 +150,6 @@ def test_collections_are_no_values_of_a_cache() -> None:
     assert faults(RawValue("hash", 1, entries=((b"f", b"v"),)), PICKLE) == ()
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(["pickle", "json", "msgpack", "", "own.Serializer"]), st.booleans())
 def test_no_bytes_make_it_fail(data: bytes, serializer: str, truncated: bool) -> None:
     before = set(sys.modules)
